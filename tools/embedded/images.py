@@ -1,0 +1,69 @@
+"""Puts images in the nodes, under the names that stacks use. Nothing is pulled: there is no registry to pull from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from embedded import busybox, oci, rootfs
+from embedded.layout import Node
+from embedded.processes import inside
+
+# The versions are the ones that Debian has.
+DEFAULT_IMAGES = (
+    "docker.io/library/redis:8.0.2",
+    "docker.io/valkey/valkey:8.1.1",
+    "docker.io/library/memcached:1.6.38",
+    "docker.io/library/haproxy:3.0.11",
+    "docker.io/oliver006/redis_exporter:v1.69.0",
+    "docker.io/prom/memcached-exporter:v0.14.3",
+)
+
+
+def build() -> None:
+    """So that a start isn't held up in the middle."""
+    busybox.archive()
+    rootfs.folder()
+
+
+def put(nodes: Sequence[Node], names: Sequence[str]) -> None:
+    """Puts the busybox image and the Debian image in the nodes, the latter also under these names."""
+    build()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda node: _put(node, [full_name(name) for name in names]), nodes))
+
+
+def full_name(name: str) -> str:
+    """As containerd and the kubelet spell it: `redis:8` is `docker.io/library/redis:8`."""
+    registry, slash, _ = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif not any(mark in registry for mark in ".:") and registry != "localhost":
+        name = f"docker.io/{name}"
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _put(node: Node, names: Sequence[str]) -> None:
+    _import(node, busybox.BUSYBOX, busybox.archive())
+    archive = rootfs.folder() / "image.tar"
+    _import(node, rootfs.DEBIAN, archive)
+    present = _present(node)
+    wanted = [name for name in names if present.get(name) != oci.digest(archive)]
+    if wanted:
+        _images(node, "tag", "--force", rootfs.DEBIAN, *wanted)
+
+
+def _import(node: Node, name: str, archive: Path) -> None:
+    if _present(node).get(name) != oci.digest(archive):
+        _images(node, "import", archive)
+
+
+def _present(node: Node) -> dict[str, str]:
+    """Name and digest of each image."""
+    lines = _images(node, "list").splitlines()[1:]
+    return {fields[0]: fields[2] for fields in (line.split() for line in lines)}
+
+
+def _images(node: Node, *arguments: str | Path) -> str:
+    return inside(node, "ctr", "--address", node.containerd_socket, "--namespace", "k8s.io", "images", *arguments).stdout
