@@ -1,0 +1,40 @@
+"""What every cache exports and every consumer takes: how to reach it, the same in a pod or in a cloud."""
+
+from typing import NotRequired, TypedDict
+
+
+class Connection(TypedDict):
+    """How to reach one cache. Secret as a whole, because it holds the password."""
+
+    engine: str
+    """redis, valkey or memcached."""
+    mode: str
+    """standalone, sentinel, cluster or sharded."""
+    host: str
+    """Where writes go."""
+    port: int
+    """Where writes go."""
+    reader_host: NotRequired[str]
+    """Where reads that may be slightly old go; absent without read replicas."""
+    reader_port: NotRequired[int]
+    """Port of reader_host."""
+    nodes: NotRequired[list[str]]
+    """Every server as host:port, where a client may need them one by one."""
+    sentinels: NotRequired[list[str]]
+    """Every sentinel as host:port, in mode sentinel."""
+    master_name: NotRequired[str]
+    """What the sentinels call the group, in mode sentinel."""
+    username: NotRequired[str]
+    """ACL user; absent for the default user."""
+    password: NotRequired[str]
+    """Absent when `auth` says how to get in, or when manifests are only rendered and the password is in an existing Secret."""
+    auth: NotRequired[str]
+    """iam, entra or none; absent with a password."""
+    tls: bool
+    """Whether the port speaks TLS."""
+    ca_pem: NotRequired[str]
+    """Certificate authority to trust, where it is not a public one."""
+    provider: str
+    """kubernetes, aws, azure or gcp."""
+    region: NotRequired[str]
+    """The cloud's region."""

@@ -1,0 +1,32 @@
+"""Refuses, in the preview, what can only be known from the last deployment: a change that the deployed thing can't make."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+Facts = Mapping[str, Any]
+# Gets the facts of the first deployment and those of now, which are the same in the first; raises ArgumentError to refuse.
+Check = Callable[[Facts, Facts], None]
+
+
+def guard(
+    name: str, facts: Mapping[str, pulumi.Input[Any]], inherited: Sequence[str], check: Check, opts: pulumi.ResourceOptions
+) -> pulumi.Output[dict[str, Any]]:
+    """The facts of now, checked against those of the first deployment; the inherited ones stay what they were then.
+
+    Creates a pulumi.Stash, which keeps the first facts for ever, so they may not be secret. Whatever is made from what
+    this returns waits for the check, so a refusal leaves nothing half made. `check` is not asked while a fact is unknown.
+    """
+    keep = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["input"]))
+    first = pulumi.Stash(name, input=facts, opts=keep).output
+
+    later = {key: value for key, value in facts.items() if isinstance(value, pulumi.Output)}
+
+    # Plain facts stay plain: each Output costs the SDK time that grows with all others.
+    def checked(values: list[Any]) -> dict[str, Any]:
+        now = {**facts, **dict(zip(later, values[1:], strict=True)), **{key: values[0][key] for key in inherited}}
+        check(values[0], now)
+        return now
+
+    return pulumi.Output.all(first, *later.values()).apply(checked)

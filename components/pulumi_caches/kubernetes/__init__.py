@@ -1,0 +1,16 @@
+"""Caches in Kubernetes."""
+
+from pulumi_caches.kubernetes.placement import Spread, Toleration
+from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
+from pulumi_caches.kubernetes.server import AofFsync, Engine, EvictionPolicy, Persistence
+
+__all__ = [
+    "AofFsync",
+    "Engine",
+    "EvictionPolicy",
+    "Persistence",
+    "RedisStatefulSet",
+    "RedisStatefulSetArgs",
+    "Spread",
+    "Toleration",
+]

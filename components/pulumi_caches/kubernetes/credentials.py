@@ -1,0 +1,213 @@
+"""Who may log in: the default user with the application's password, and a system user for probes and replication.
+
+The application's password is made once and kept in the state (pulumi.Stash), or comes from an existing Secret. Two are
+valid at a time, the current and the previous one, so clients can be switched while both work. Servers apply a changed
+Secret themselves (scripts/probe.sh), without a restart; the system user's password never changes with it, so replication
+and probes do not notice a rotation.
+"""
+
+import base64
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from pulumi_caches.arguments import ArgumentError, Arguments
+from pulumi_caches.kubernetes import labels
+
+# 24 random bytes: 192 bits, more than the hash that the server keeps can leak.
+PASSWORD_BYTES = 24
+_KEY_PATTERN = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_KEY_RULE = "must be a Secret's key: letters, digits, '-', '_' and '.', at most 253"
+
+
+class CredentialArgs(TypedDict):
+    """Arguments of everything that has a password."""
+
+    password_version: NotRequired[int]
+    """Raise it by one for a new generated password; the one before stays valid beside it. Default: 1."""
+    password_previous_valid: NotRequired[bool]
+    """Whether the password before the current one is accepted; false once all clients have moved. Default: true."""
+    existing_secret_name: NotRequired[pulumi.Input[str]]
+    """Secret in the same namespace to take the password from. Default: none, a password is generated."""
+    existing_secret_key: NotRequired[str]
+    """Its key with the current password. Default: password."""
+    existing_secret_previous_key: NotRequired[str]
+    """Its key with a password that is accepted too; may be missing. Default: previous-password."""
+    existing_secret_read: NotRequired[bool]
+    """Whether to read it, for its keys and for `connection`; false where manifests are rendered without a cluster. Default: true."""
+
+
+@dataclass(frozen=True)
+class CredentialPlan:
+    """Checked arguments: where the password comes from."""
+
+    version: int
+    previous_valid: bool
+    read: bool
+    key: str
+    previous_key: str
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the rest of a component needs: the password, how pods get it, and what changes when it does."""
+
+    password: pulumi.Output[str] | None
+    """None when it is in an existing Secret that was not read."""
+    volume_sources: list[dict[str, Any]]
+    secret_name: pulumi.Input[str]
+    """Secret that has the password, and its key."""
+    secret_key: str
+    rotation: pulumi.Output[str] | None
+    """Differs after each rotation; None while there has been none."""
+    made: "k8s.core.v1.Secret"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An existing Secret's password, and its version."""
+
+    password: pulumi.Output[str] | None
+    key: pulumi.Input[str]
+    """Known once the Secret was seen to have it, so that no pod is made that would wait for it."""
+    version: pulumi.Output[str] | None
+
+
+def read_credentials(arguments: Arguments) -> CredentialPlan:
+    """Reads and checks CredentialArgs (but for `existing_secret_name`)."""
+    existing = arguments.given("existing_secret_name")
+    plan = CredentialPlan(
+        version=arguments.whole("password_version", 1, 1, 1_000_000),
+        previous_valid=arguments.flag("password_previous_valid", True),
+        read=arguments.flag("existing_secret_read", True),
+        key=arguments.text("existing_secret_key", "password", _KEY_PATTERN, _KEY_RULE),
+        previous_key=arguments.text("existing_secret_previous_key", "previous-password", _KEY_PATTERN, _KEY_RULE),
+    )
+    for key in ("password_version", "password_previous_valid"):
+        if existing and arguments.given(key):
+            arguments.refuse(key, "the passwords are in existing_secret_name: change them there")
+    for key in ("existing_secret_key", "existing_secret_previous_key", "existing_secret_read"):
+        if arguments.given(key) and not existing:
+            arguments.refuse(key, "needs existing_secret_name")
+    return plan
+
+
+def make_credentials(
+    name: str,
+    plan: CredentialPlan,
+    existing_secret_name: pulumi.Input[str] | None,
+    metadata: dict[str, Any],
+    opts: pulumi.ResourceOptions,
+) -> Credentials:
+    """Creates the passwords and the Secret `NAME-auth` that pods mount; `metadata` has its namespace and labels."""
+    secret_name = f"{name}-auth"
+    system = {"system-password": _generate(f"{name}-system-password", opts)}
+    if existing_secret_name is not None:
+        secret_id = pulumi.Output.concat(metadata["namespace"], "/", existing_secret_name)
+        read = _read_existing(name, plan, secret_id, opts) if plan.read else _Read(None, plan.key, None)
+        return Credentials(
+            password=read.password,
+            volume_sources=[
+                _from_secret(existing_secret_name, read.key, "password"),
+                _from_secret(existing_secret_name, plan.previous_key, "previous-password", optional=True),
+                _from_secret(secret_name),
+            ],
+            secret_name=existing_secret_name,
+            secret_key=plan.key,
+            rotation=read.version,
+            made=_secret(secret_name, system, metadata, opts),
+        )
+    password = _generate(f"{name}-password-{plan.version}", opts)
+    data = {"password": password, **system}
+    if plan.version > 1 and plan.previous_valid:
+        data["previous-password"] = _generate(f"{name}-password-{plan.version - 1}", opts)
+    rotation = None
+    if plan.version > 1:
+        rotation = pulumi.Output.from_input(f"{plan.version}{'' if plan.previous_valid else ' only'}")
+    return Credentials(
+        password=password,
+        volume_sources=[_from_secret(secret_name)],
+        secret_name=secret_name,
+        secret_key="password",
+        rotation=rotation,
+        made=_secret(secret_name, data, metadata, opts),
+    )
+
+
+def await_password_job(
+    name: str,
+    credentials: Credentials,
+    pod: dict[str, Any],
+    metadata: dict[str, Any],
+    opts: pulumi.ResourceOptions,
+) -> "k8s.batch.v1.Job | None":
+    """After a rotation, a Job that ends when every server accepts the password: only then is the deployment finished.
+
+    Its pod has a name label of its own, so that no Service or disruption budget of the servers takes it for one of them.
+    """
+    if credentials.rotation is None:
+        return None
+    pod_labels = {**metadata["labels"], labels.NAME: "await-password"}
+    annotations = {"pulumi-caches/rotation": credentials.rotation}
+    return k8s.batch.v1.Job(
+        f"{name}-await-password",
+        metadata={**metadata, "name": f"{name}-await-password"},
+        spec={
+            "backoff_limit": 2,
+            # A kubelet brings a changed Secret into running pods within about 90 s.
+            "active_deadline_seconds": 300,
+            "template": {
+                "metadata": {"labels": pod_labels, "annotations": annotations},
+                "spec": {**pod, "restart_policy": "Never"},
+            },
+        },
+        opts=opts,
+    )
+
+
+def _read_existing(name: str, plan: CredentialPlan, secret_id: pulumi.Output[str], opts: pulumi.ResourceOptions) -> _Read:
+    """Reads the Secret, so that a missing key is found in the preview and a change is noticed."""
+    found = k8s.core.v1.Secret.get(f"{name}-existing", secret_id, opts)
+
+    def checked(data: Mapping[str, str]) -> str:
+        if plan.key not in data:
+            keys = ", ".join(sorted(data)) or "none"
+            raise ArgumentError(
+                f"existing_secret_key = {plan.key!r}: the Secret has no such key (it has: {keys}); "
+                "add it, or name the key that holds the password"
+            )
+        return plan.key
+
+    def password(data: Mapping[str, str]) -> str:
+        # As a shell reads a file, so that a Secret made from a file with a final newline works.
+        return base64.b64decode(data[checked(data)]).decode().rstrip("\n")
+
+    return _Read(
+        password=pulumi.Output.secret(found.data.apply(lambda data: password(data or {}))),
+        key=pulumi.Output.unsecret(found.data).apply(lambda data: checked(data or {})),
+        version=found.metadata["resource_version"],
+    )
+
+
+def _generate(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """A random password that stays what it was when it was first made."""
+    first = pulumi.Output.secret(secrets.token_urlsafe(PASSWORD_BYTES))
+    keep = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["input"]))
+    return pulumi.Stash(name, input=first, opts=keep).output
+
+
+def _secret(name: str, data: dict[str, pulumi.Output[str]], metadata: dict[str, Any], opts: pulumi.ResourceOptions) -> "k8s.core.v1.Secret":
+    return k8s.core.v1.Secret(name, metadata={**metadata, "name": name}, string_data=data, opts=opts)
+
+
+def _from_secret(name: pulumi.Input[str], key: pulumi.Input[str] = "", path: str = "", optional: bool = False) -> dict[str, Any]:
+    """A projected volume's source: the whole Secret, or one key of it under another name."""
+    source: dict[str, Any] = {"name": name}
+    if path:
+        source |= {"items": [{"key": key, "path": path}], "optional": optional}
+    return {"secret": source}

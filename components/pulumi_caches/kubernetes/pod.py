@@ -1,0 +1,155 @@
+"""The pod that a server runs in: containers, probes, volumes, security. Functions of plain data; Outputs only pass through."""
+
+import hashlib
+import math
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import pulumi
+
+from pulumi_caches.kubernetes.redis_conf import DATA_FOLDER
+from pulumi_caches.kubernetes.server import PORT, Server
+from pulumi_caches.kubernetes.storage import VOLUME
+
+# redis and valkey in the official images.
+USER = 999
+CONFIG_FOLDER = "/etc/cache/config"
+SCRIPTS = ("lib.sh", "start.sh", "probe.sh", "await-password.sh")
+# What a busy network disk still writes while a snapshot is saved on shutdown; slower ones are rare, a cut save loses data.
+SHUTDOWN_SAVE_MIB_PER_SECOND = 50
+SHUTDOWN_SECONDS = 30
+
+
+def config_files(server_conf: str) -> dict[str, str]:
+    """What the ConfigMap holds: the server's configuration and the scripts."""
+    return {"server.conf": server_conf, **_scripts()}
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    folder = resources.files("pulumi_caches.kubernetes") / "scripts"
+    return {script: (folder / script).read_text() for script in SCRIPTS}
+
+
+def config_name(name: str, files: dict[str, str]) -> str:
+    """A ConfigMap's name from its content: changed content is a new object, which rolls the pods, and the old one stays until they have."""
+    digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    return f"{name}-config-{digest[:10]}"
+
+
+def server_pod(
+    server: Server,
+    image: pulumi.Input[str],
+    environment: dict[str, pulumi.Input[str]],
+    volumes: list[dict[str, Any]],
+    placement: dict[str, Any],
+    priority_class_name: pulumi.Input[str] | None,
+) -> dict[str, Any]:
+    """The spec of a pod that runs a server; `volumes` come from `config_volumes`, plus the data's where it is not a claim."""
+    container = {
+        "name": server.engine.value,
+        "image": image,
+        "command": ["sh", f"{CONFIG_FOLDER}/start.sh"],
+        "working_dir": DATA_FOLDER,
+        "env": [
+            {"name": key, "value": value}
+            for key, value in {"ENGINE": server.engine.value, "DATA_FILE": server.data_file, **environment}.items()
+        ],
+        "ports": [{"name": server.engine.value, "container_port": PORT}],
+        "resources": _resources(server),
+        # Alive as soon as it answers that it is loading: from then on size no longer matters, because that counts as alive.
+        "startup_probe": _probe("alive", period_seconds=2, failure_threshold=60),
+        "liveness_probe": _probe("alive", period_seconds=10, failure_threshold=6),
+        "readiness_probe": _probe("ready", period_seconds=3, failure_threshold=2),
+        "security_context": CONTAINER_SECURITY,
+        "volume_mounts": [*_MOUNTS, {"name": VOLUME, "mount_path": DATA_FOLDER}],
+    }
+    spec = {
+        **_POD_DEFAULTS,
+        **placement,
+        "containers": [container],
+        "volumes": volumes,
+        "termination_grace_period_seconds": _grace_seconds(server),
+    }
+    if server.image_pull_secrets:
+        spec["image_pull_secrets"] = [{"name": secret} for secret in server.image_pull_secrets]
+    if priority_class_name is not None:
+        spec["priority_class_name"] = priority_class_name
+    return spec
+
+
+def script_pod(
+    server: Server, image: pulumi.Input[str], script: str, environment: dict[str, str], volumes: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The spec of a pod that runs one of the scripts beside the servers."""
+    container = {
+        "name": script.removesuffix(".sh"),
+        "image": image,
+        "command": ["sh", f"{CONFIG_FOLDER}/{script}"],
+        "env": [{"name": key, "value": value} for key, value in {"ENGINE": server.engine.value, **environment}.items()],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}},
+        "security_context": CONTAINER_SECURITY,
+        "volume_mounts": _MOUNTS,
+    }
+    return {**_POD_DEFAULTS, "containers": [container], "volumes": volumes}
+
+
+def config_volumes(config_map: str, credential_sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The volumes of every pod: configuration, credentials, and memory for what is made from both."""
+    return [
+        {"name": "config", "config_map": {"name": config_map}},
+        {"name": "credentials", "projected": {"sources": credential_sources, "default_mode": 0o440}},
+        {"name": "run", "empty_dir": {"medium": "Memory", "size_limit": "1Mi"}},
+    ]
+
+
+# Where the data is when nothing is kept.
+EMPTY_DATA = {"name": VOLUME, "empty_dir": {}}
+# The restricted Pod Security Standard, and a root file system that can't be written.
+CONTAINER_SECURITY = {
+    "allow_privilege_escalation": False,
+    "read_only_root_filesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_POD_DEFAULTS = {
+    "automount_service_account_token": False,
+    "enable_service_links": False,
+    "security_context": {
+        "run_as_non_root": True,
+        "run_as_user": USER,
+        "run_as_group": USER,
+        "fs_group": USER,
+        "fs_group_change_policy": "OnRootMismatch",
+        "seccomp_profile": {"type": "RuntimeDefault"},
+    },
+}
+_MOUNTS = [
+    {"name": "config", "mount_path": CONFIG_FOLDER, "read_only": True},
+    {"name": "credentials", "mount_path": "/etc/cache/credentials", "read_only": True},
+    {"name": "run", "mount_path": "/run/cache"},
+]
+
+
+def _probe(kind: str, period_seconds: int, failure_threshold: int) -> dict[str, Any]:
+    return {
+        "exec": {"command": ["sh", f"{CONFIG_FOLDER}/probe.sh", kind]},
+        "period_seconds": period_seconds,
+        # Above the script's own limit of 4 s for a server that hangs, so that its message is seen.
+        "timeout_seconds": 10,
+        "failure_threshold": failure_threshold,
+    }
+
+
+def _resources(server: Server) -> dict[str, dict[str, str]]:
+    # Request and limit are the same for memory: a cache fills what it has, and must not be evicted for it.
+    memory = f"{server.memory_mib}Mi"
+    limits = {"memory": memory}
+    if server.cpu_limit is not None:
+        limits["cpu"] = f"{server.cpu_limit:g}"
+    return {"requests": {"cpu": f"{server.cpu_request:g}", "memory": memory}, "limits": limits}
+
+
+def _grace_seconds(server: Server) -> int:
+    save = math.ceil(server.maxmemory_mib / SHUTDOWN_SAVE_MIB_PER_SECOND) if server.rdb else 0
+    return SHUTDOWN_SECONDS + save

@@ -1,0 +1,278 @@
+"""RedisStatefulSet: one Redis or Valkey server that keeps its data, and read replicas of it where wanted."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NotRequired
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from pulumi_caches.arguments import Arguments
+from pulumi_caches.connection import Connection
+from pulumi_caches.guard import guard
+from pulumi_caches.kubernetes import labels, pod, redis_conf
+from pulumi_caches.kubernetes.credentials import (
+    CredentialArgs,
+    CredentialPlan,
+    await_password_job,
+    make_credentials,
+    read_credentials,
+)
+from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
+from pulumi_caches.kubernetes.server import PORT, Server, ServerArgs, read_image, read_server
+from pulumi_caches.kubernetes.storage import Storage, StorageArgs, claim_template, read_storage, refuse_changes
+
+# The longest derived name that Kubernetes limits is the label `NAME-replica-HASH`: 63 characters, 8 and 11 of them added.
+NAME_MAXIMUM = 44
+PRIMARY, REPLICA = "primary", "replica"
+
+
+class RedisStatefulSetArgs(ServerArgs, StorageArgs, CredentialArgs, PlacementArgs):
+    """Arguments of RedisStatefulSet. None is required."""
+
+    namespace: NotRequired[pulumi.Input[str]]
+    """Namespace to make everything in; must exist. Default: default."""
+    replicas: NotRequired[int]
+    """Read replicas beside the primary, 0 to 100. Default: 0."""
+    replica_max_stale_seconds: NotRequired[int]
+    """How long a replica that lost its primary goes on serving reads. Default: 60."""
+    repl_backlog_mib: NotRequired[int]
+    """Writes kept for a replica that was away, in MiB, at most a quarter of maxmemory. Default: a sixteenth of maxmemory, at most 256."""
+    min_replicas_to_write: NotRequired[int]
+    """Replicas that must be connected for the primary to accept writes. Default: 0."""
+    evictable: NotRequired[bool]
+    """Whether a node drain may evict a pod, one at a time; false makes drains wait for a person. Default: true."""
+    labels: NotRequired[dict[str, str]]
+    """Labels added to every object. Default: none."""
+    pod_annotations: NotRequired[dict[str, str]]
+    """Annotations added to the pods. Default: none."""
+
+
+class RedisStatefulSet(pulumi.ComponentResource):
+    """
+    One Redis or Valkey server with a volume, and read replicas of it where wanted.
+
+    Creates, all named after the component: a StatefulSet of one primary; with replicas a second one, NAME-replica; the
+    Services NAME (writes), NAME-reader (with replicas: reads, never the primary) and NAME-headless (one name per pod); a
+    ConfigMap with the configuration, a Secret with generated passwords and a PodDisruptionBudget. The primary is a matter
+    of configuration and never moves by itself: for failover use SentinelGroup.
+    """
+
+    connection: pulumi.Output[Connection]
+    """How to reach the cache: what monitoring, backup and clients take. Known when its pods are ready. Secret."""
+    password_secret_name: pulumi.Output[str]
+    """Secret that holds the password, for pods in the same namespace."""
+    password_secret_key: pulumi.Output[str]
+    """Its key."""
+
+    def __init__(self, name: str, args: RedisStatefulSetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Raises ArgumentError, before anything is registered, with everything that is wrong with the arguments."""
+        plan = _read(name, args)
+        super().__init__("caches:index:RedisStatefulSet", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, depends_on=resources)
+
+        if plan.storage:
+            inherited = [] if plan.storage.stated else ["storage_gib"]
+            agreed = guard(f"{name}-volume", plan.facts(plan.storage), inherited, refuse_changes(name, plan.server), child)
+            # Everything is made in the namespace, so nothing is made before the guard has agreed.
+            plan = replace(plan, namespace=agreed["namespace"], storage_size=agreed.apply(lambda facts: f"{facts['storage_gib']:g}Gi"))
+        credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
+        files = pod.config_files(redis_conf.render(plan.server, plan.replication))
+        config_map = pod.config_name(name, files)
+        config = k8s.core.v1.ConfigMap(
+            f"{name}-config", metadata={**plan.metadata(), "name": config_map}, data=files, immutable=True, opts=child
+        )
+        headless = k8s.core.v1.Service(f"{name}-headless", metadata=plan.metadata("-headless"), spec=plan.headless_spec(), opts=child)
+        volumes = pod.config_volumes(config_map, credentials.volume_sources)
+        primary = k8s.apps.v1.StatefulSet(
+            name,
+            metadata=plan.metadata("", PRIMARY),
+            spec=plan.stateful_set_spec(PRIMARY, 1, volumes),
+            opts=after(config, credentials.made, headless),
+        )
+        client = k8s.core.v1.Service(name, metadata=plan.metadata("", PRIMARY), spec=plan.service_spec(PRIMARY), opts=child)
+        ready: list[pulumi.Resource] = [primary, client]
+        if plan.replicas:
+            # After the primary: in an update reads go on while it restarts, then the replicas follow one by one.
+            replica = k8s.apps.v1.StatefulSet(
+                f"{name}-replica",
+                metadata=plan.metadata("-replica", REPLICA),
+                spec=plan.stateful_set_spec(REPLICA, plan.replicas, volumes),
+                opts=after(primary),
+            )
+            reader = k8s.core.v1.Service(
+                f"{name}-reader", metadata=plan.metadata("-reader", REPLICA), spec=plan.service_spec(REPLICA), opts=child
+            )
+            ready += [replica, reader]
+        if plan.replicas or not plan.evictable:
+            k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
+        waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"HOSTS": " ".join(plan.pods())}, volumes)
+        job = await_password_job(name, credentials, waiting, plan.metadata(), after(*ready))
+
+        self.connection = plan.connection(credentials.password, [*ready, *([job] if job else [])])
+        self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
+        self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
+        self.register_outputs(
+            {
+                "connection": self.connection,
+                "passwordSecretName": self.password_secret_name,
+                "passwordSecretKey": self.password_secret_key,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The checked arguments, and the manifests that follow from them."""
+
+    name: str
+    namespace: pulumi.Input[str]
+    server: Server
+    image: pulumi.Input[str]
+    storage: Storage | None
+    storage_size: pulumi.Input[str]
+    storage_class: pulumi.Input[str] | None
+    credentials: CredentialPlan
+    placement: Placement
+    priority_class_name: pulumi.Input[str] | None
+    replicas: int
+    replica_max_stale_seconds: int
+    replication: dict[str, str]
+    evictable: bool
+    labels: dict[str, str]
+    pod_annotations: dict[str, str]
+
+    def facts(self, storage: Storage) -> dict[str, pulumi.Input[Any]]:
+        """What can't change once there is data."""
+        return {
+            "engine": self.server.engine.value,
+            "namespace": self.namespace,
+            "persistence": self.server.data_file,
+            "storage_gib": storage.gib,
+            "storage_class": self.storage_class or "",
+        }
+
+    def metadata(self, suffix: str = "", component: str | None = None) -> dict[str, Any]:
+        all_labels = labels.all_labels(self.server.engine.value, self.name, component, self.labels)
+        return {"name": f"{self.name}{suffix}", "namespace": self.namespace, "labels": all_labels}
+
+    def pods(self) -> list[str]:
+        """Each pod's name in the namespace."""
+        ordinals = [f"{self.name}-replica-{ordinal}" for ordinal in range(self.replicas)]
+        return [f"{pod_name}.{self.name}-headless" for pod_name in (f"{self.name}-0", *ordinals)]
+
+    def headless_spec(self) -> dict[str, Any]:
+        # Servers find each other by these names before they are ready.
+        return {**self.service_spec(None), "cluster_ip": "None", "publish_not_ready_addresses": True}
+
+    def service_spec(self, role: str | None) -> dict[str, Any]:
+        engine = self.server.engine.value
+        ports = [{"name": engine, "port": PORT, "target_port": engine}]
+        return {"selector": labels.selector(engine, self.name, role), "ports": ports}
+
+    def disruption_budget_spec(self) -> dict[str, Any]:
+        selector = labels.selector(self.server.engine.value, self.name)
+        return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": selector}}
+
+    def stateful_set_spec(self, role: str, count: int, volumes: list[dict[str, Any]]) -> dict[str, Any]:
+        selector = labels.selector(self.server.engine.value, self.name, role)
+        template = {
+            "metadata": {"labels": self.metadata("", role)["labels"], "annotations": self.pod_annotations},
+            "spec": pod.server_pod(
+                self.server,
+                self.image,
+                self._environment(role),
+                volumes if self.storage else [*volumes, pod.EMPTY_DATA],
+                pod_placement(self.placement, labels.selector(self.server.engine.value, self.name)),
+                self.priority_class_name,
+            ),
+        }
+        return {
+            "replicas": count,
+            "service_name": f"{self.name}-headless",
+            "pod_management_policy": "Parallel",
+            "selector": {"match_labels": selector},
+            "template": template,
+            **(self._claims(self.storage, role, selector) if self.storage else {}),
+        }
+
+    def connection(self, password: pulumi.Output[str] | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
+        """Known once everything in `ready` is."""
+
+        def connect(values: list[Any]) -> Connection:
+            namespace, password = values[:2]
+            connection: Connection = {
+                "engine": self.server.engine.value,
+                "mode": "standalone",
+                "host": f"{self.name}.{namespace}.svc",
+                "port": PORT,
+                "nodes": [f"{pod_name}.{namespace}.svc:{PORT}" for pod_name in self.pods()],
+                "tls": False,
+                "provider": "kubernetes",
+            }
+            if password is not None:
+                connection["password"] = password
+            if self.replicas:
+                connection |= {"reader_host": f"{self.name}-reader.{namespace}.svc", "reader_port": PORT}
+            return connection
+
+        parts = pulumi.Output.all(self.namespace, password, *[resource.urn for resource in ready])
+        return pulumi.Output.secret(parts.apply(connect))
+
+    def _environment(self, role: str) -> dict[str, pulumi.Input[str]]:
+        return {
+            "ROLE": role,
+            "PRIMARY_HOST": f"{self.name}-0.{self.name}-headless",
+            "PEERS": f"{self.name}-headless",
+            "MAX_STALE_SECONDS": str(self.replica_max_stale_seconds),
+        }
+
+    def _claims(self, storage: Storage, role: str, selector: dict[str, str]) -> dict[str, Any]:
+        # A replica's volume is a copy: it goes with its pod.
+        retained = storage.retained and role == PRIMARY
+        return {
+            "volume_claim_templates": [claim_template(self.storage_size, self.storage_class, selector)],
+            "persistent_volume_claim_retention_policy": {
+                "when_deleted": "Retain" if retained else "Delete",
+                "when_scaled": "Retain" if role == PRIMARY else "Delete",
+            },
+        }
+
+
+def _read(name: str, args: RedisStatefulSetArgs) -> _Plan:
+    arguments = Arguments("RedisStatefulSet", name, NAME_MAXIMUM, args, RedisStatefulSetArgs)
+    server = read_server(arguments)
+    replicas = arguments.whole("replicas", 0, 0, 100)
+    plan = _Plan(
+        name=name,
+        namespace=arguments.name("namespace", "default"),
+        server=server,
+        image=read_image(arguments, server.engine, args.get("image")),
+        storage=read_storage(arguments, server),
+        storage_size="",
+        storage_class=args.get("storage_class"),
+        credentials=read_credentials(arguments),
+        placement=read_placement(arguments),
+        priority_class_name=args.get("priority_class_name"),
+        replicas=replicas,
+        replica_max_stale_seconds=arguments.whole("replica_max_stale_seconds", 60, 0, 2**31 - 1),
+        replication=_read_replication(arguments, server, replicas),
+        evictable=arguments.flag("evictable", True),
+        labels=arguments.labels("labels"),
+        pod_annotations=arguments.annotations("pod_annotations"),
+    )
+    arguments.finish()
+    return plan
+
+
+def _read_replication(arguments: Arguments, server: Server, replicas: int) -> dict[str, str]:
+    backlog_maximum = max(1, server.maxmemory_mib // 4)
+    backlog = arguments.whole("repl_backlog_mib", max(1, min(256, server.maxmemory_mib // 16)), 1, backlog_maximum)
+    to_write = arguments.whole("min_replicas_to_write", 0, 0, 100)
+    if to_write > replicas:
+        arguments.refuse("min_replicas_to_write", f"there are only {replicas} replicas: every write would be refused")
+    if replicas and not server.persistent:
+        arguments.refuse("replicas", "with persistence none a restarted primary is empty and would empty its replicas: choose rdb or aof")
+    return {"repl-backlog-size": f"{backlog}mb", "min-replicas-to-write": str(to_write)}

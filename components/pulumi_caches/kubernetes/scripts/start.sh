@@ -1,0 +1,72 @@
+#!/bin/sh
+# Starts the server: adds to the rendered configuration what no ConfigMap may hold (passwords) and what differs by pod (its role).
+set -eu
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+umask 077
+
+die() {
+  echo "start: $*" >&2
+  exit 1
+}
+
+# A server only loads the file of its own kind of persistence. Started beside another it would be empty, and write over it.
+refuse_to_ignore_data() {
+  [ ! -e "$CACHE_DATA/$DATA_FILE" ] || return 0
+  for other in dump.rdb appendonlydir; do
+    [ ! -e "$CACHE_DATA/$other" ] || die "the volume has $other but no $DATA_FILE, which is what this persistence loads:" \
+      "it would start empty. Choose the persistence that made $other, or move $other away to start empty."
+  done
+}
+
+# A primary whose volume was emptied would erase the last copy: its replicas follow it. It waits for a person instead.
+refuse_to_erase_replicas() {
+  [ ! -e "$CACHE_DATA/$DATA_FILE" ] || return 0
+  addresses=$(peers) || exit 1
+  for address in $addresses; do
+    reply=$(cli -h "$address" info 2>&1 | tr -d '\r') || true
+    case $reply in
+      *"Connection refused"*) continue ;; # no server there: this pod itself, or one that only starts
+      *loading:1*) die "the volume is empty, and the server at $address is still loading: asking again" ;;
+      *"db"[0-9]*:keys=*)
+        die "the volume is empty, but the replica at $address holds data, which starting would erase." \
+          "Copy its data first (see docs: the primary's volume was lost), or start anew after this on the replica:" \
+          "CONFIG SET replica-read-only no; FLUSHALL; CONFIG SET replica-read-only yes"
+        ;;
+      *"# Keyspace"*) continue ;;
+      *) die "the volume is empty, and the server at $address does not say whether it holds data: ${reply:-timeout}" ;;
+    esac
+  done
+}
+
+# The addresses of all pods. This one is among them, so none at all means that names do not resolve yet.
+peers() {
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    found=$(getent ahosts "$PEERS" | cut -d ' ' -f 1 | sort -u)
+    [ -z "$found" ] || break
+    sleep 1
+  done
+  [ -n "$found" ] || die "the volume is empty, and $PEERS does not resolve, so no replica can be asked whether it holds data"
+  echo "$found"
+}
+
+passwords=$(accepted_passwords) || die "no password in $credentials/password: does the Secret have the key, and is it not empty?"
+printf %s "$passwords" >"$run/accepted"
+{
+  echo "include $etc/config/server.conf"
+  echo "user default on $passwords~* &* +@all"
+  echo "user system on #$(printf %s "$(cat "$credentials/system-password")" | sha256sum | cut -d ' ' -f 1)" \
+    "-@all +ping +info +psync +replconf +acl|setuser"
+  echo "masteruser system"
+  echo "masterauth $(cat "$credentials/system-password")"
+  if [ "$ROLE" = replica ]; then
+    echo "replicaof $PRIMARY_HOST $port"
+  fi
+} >"$run/server.conf"
+
+CACHE_DATA=${CACHE_DATA:-/data}
+if [ -n "$DATA_FILE" ] && [ "$ROLE" = primary ]; then
+  refuse_to_ignore_data
+  refuse_to_erase_replicas
+fi
+exec "$ENGINE-server" "$run/server.conf"

@@ -1,0 +1,103 @@
+"""The volume of each server, and what can't change once there is data on it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from pulumi_caches.arguments import ArgumentError, Arguments
+from pulumi_caches.guard import Check, Facts
+from pulumi_caches.kubernetes.server import MIB_PER_GIB, Server
+
+VOLUME = "data"
+# The data once as kept, once while it is rewritten, and what is written meanwhile.
+STORAGE_PER_MEMORY = 3
+
+
+class StorageArgs(TypedDict):
+    """Arguments of the volumes."""
+
+    storage_gib: NotRequired[int]
+    """Size of each server's volume in GiB. Can't change once there is data. Default: three times the first memory_gib, at least 1."""
+    storage_class: NotRequired[pulumi.Input[str]]
+    """StorageClass of the volumes. Default: the cluster's default."""
+    storage_retained: NotRequired[bool]
+    """Whether the volumes outlive the cache, so that destroying it loses no data. Default: true."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Checked storage; absent without persistence."""
+
+    gib: int
+    stated: bool
+    """Whether the person gave the size; else an existing volume's is kept when memory grows."""
+    retained: bool
+
+
+def read_storage(arguments: Arguments, server: Server) -> Storage | None:
+    """Reads and checks StorageArgs (but for `storage_class`)."""
+    default = max(1, math.ceil(server.memory_mib * STORAGE_PER_MEMORY / MIB_PER_GIB))
+    storage = Storage(
+        gib=arguments.whole("storage_gib", default, 1, 16_384),
+        stated=arguments.given("storage_gib"),
+        retained=arguments.flag("storage_retained", True),
+    )
+    if not server.persistent:
+        for key in ("storage_gib", "storage_class", "storage_retained"):
+            if arguments.given(key):
+                arguments.refuse(key, "there is no volume with persistence none")
+        return None
+    if storage.gib * MIB_PER_GIB < server.maxmemory_mib:
+        arguments.refuse("storage_gib", f"holds less than maxmemory, {server.maxmemory_mib} MiB: give at least {default}")
+    return storage
+
+
+def claim_template(size: pulumi.Input[str], storage_class: pulumi.Input[str] | None, labels: dict[str, str]) -> dict[str, Any]:
+    """The StatefulSet's volume claim template."""
+    spec: dict[str, Any] = {
+        "access_modes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": size}},
+    }
+    if storage_class is not None:
+        spec["storage_class_name"] = storage_class
+    return {"metadata": {"name": VOLUME, "labels": labels}, "spec": spec}
+
+
+def refuse_changes(cache: str, server: Server) -> Check:
+    """A check for `guard`: what a volume was made with can't change.
+
+    Kubernetes has no way to do it in place: the provider would replace the StatefulSet, whose old volumes keep the old
+    size, class and format.
+    """
+
+    def check(first: Facts, now: Facts) -> None:
+        changed = [key for key in now if first.get(key) != now[key]]
+        if changed:
+            problems = "".join(f"\n  * {key}: {_shown(first.get(key))} can't become {_shown(now[key])}: {_ADVICE[key]}" for key in changed)
+            raise ArgumentError(f"{cache!r} holds data, and its volumes can't be changed in place:{problems}\n{_WAY_OUT}")
+
+        if now["storage_gib"] * MIB_PER_GIB < server.maxmemory_mib:
+            too_small = f"storage_gib: the volume's {now['storage_gib']:g} GiB hold less than maxmemory, {server.maxmemory_mib} MiB"
+            raise ArgumentError(f"{cache!r} can't grow like that:\n  * {too_small}\n{_WAY_OUT}")
+
+    return check
+
+
+def _shown(value: Any) -> str:
+    # The engine hands whole numbers back as floats.
+    return f"{value:g}" if isinstance(value, float) else repr(value)
+
+
+_ADVICE = {
+    "engine": "Redis and Valkey do not read each other's files",
+    "persistence": "the server would not load what the other kind has written, and start empty",
+    "namespace": "a volume can't move to another namespace",
+    "storage_gib": "a StatefulSet's volumes keep the size they were made with",
+    "storage_class": "a volume keeps the class it was made with",
+}
+_WAY_OUT = (
+    "Put the old value back; or make a second cache under another name with the new value, copy the data, "
+    "let the clients move and remove this one."
+)
