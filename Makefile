@@ -1,0 +1,61 @@
+# Everything a person types. The work is done by tools/stack, tools/node and pytest, each usable on its own (--help).
+
+PYTHON ?= python3
+export STACK ?= dev
+export KUBE_CONTEXT RENDER NODES CACHE
+
+VENV := .venv/bin
+PYTEST := $(VENV)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview down status password clean test test-unit test-engine test-cluster lint format bench environment cluster
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  STACK=name         another Pulumi.name.yaml than dev"
+	@echo "  KUBE_CONTEXT=name  a cluster of yours instead of the embedded one"
+	@echo "  RENDER=1           write YAML to rendered/ instead of deploying"
+	@echo "  NODES=3            nodes of the embedded cluster, a zone each"
+
+up: ## Deploy STACK and prove that it works
+	@$(PYTHON) tools/stack up
+
+preview: ## Show what up would change
+	@$(PYTHON) tools/stack preview
+
+down: ## Destroy STACK, and the embedded cluster with the last one
+	@$(PYTHON) tools/stack down
+
+status: ## Show the cluster, the stack's pods and how to connect
+	@$(PYTHON) tools/stack status
+
+password: ## Print the password of CACHE
+	@$(PYTHON) tools/stack password
+
+test: lint test-unit test-engine test-cluster ## Run every check
+
+test-unit: environment ## Test without engine and cluster
+	$(PYTEST) tests/unit
+
+test-engine: environment ## Test with the real Pulumi engine
+	$(PYTEST) tests/engine
+
+test-cluster: environment ## Test on the real embedded cluster
+	$(PYTEST) tests/cluster
+
+lint: environment ## Check style, types, shell scripts and workflows
+	@tools/lint
+
+format: environment ## Format the Python code
+	$(VENV)/ruff check --fix --quiet .
+	$(VENV)/ruff format .
+
+bench: environment ## Measure against plain pulumi_kubernetes
+	$(VENV)/python -m bench
+
+environment:
+	@$(PYTHON) tools/stack environment
+
+clean: ## Remove the embedded cluster, the environment and what was built in the checkout
+	@$(PYTHON) tools/stack clean

@@ -1,0 +1,132 @@
+"""Shows that what was deployed works: a value written through the Service is still there after the pod was restarted."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from embedded.console import Failure, say, step, table
+from embedded.waiting import until
+
+from driver.stack import Stack, connections, words
+
+KEY = "pulumi-caches:proof"
+# A restarted pod loads its data and is found by its Service again.
+RESTART_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class _Cache:
+    """One deployed cache, by what its connection says."""
+
+    name: str
+    namespace: str
+    pod: str
+    engine: str
+    connection: dict[str, Any]
+
+
+def prove(stack: Stack, changes: dict[str, int]) -> None:
+    """Writes, restarts and reads after something was created; otherwise only reads what is there, and disturbs nothing."""
+    caches = _caches(stack)
+    for cache in caches:
+        if not _is_provable(cache):
+            say(f"{cache.name}: deployed; how to prove a {cache.engine} of its kind is not known here")
+        elif changes.get("create"):
+            _prove_restart(stack, cache)
+        elif value := _command(stack, cache, cache.name, "GET", KEY):
+            say(f"{cache.name}: serves the value written when it was made ({value})")
+        else:
+            say(f"{cache.name}: serves (the value written when it was made has been removed since)")
+
+
+def describe(stack: Stack) -> str:
+    """How to connect, for a person."""
+    caches = _caches(stack)
+    rows = [
+        (
+            cache.name,
+            cache.engine,
+            f"{cache.connection['host']}:{cache.connection['port']}",
+            f"{cache.connection['reader_host']}:{cache.connection['reader_port']}" if "reader_host" in cache.connection else "-",
+        )
+        for cache in caches
+    ]
+    lines = [table(rows, header=("CACHE", "ENGINE", "WRITES", "READS"))]
+    if first := next(filter(_is_provable, caches), None):
+        shell = words(stack, ["-n", first.namespace, "exec", "-it", first.pod, "--", "sh", "-c", f"'{_client(first, first.name)}'"])
+        lines += ["", "A client's shell:", f"  {shell}", "The password:", f"  make password STACK={stack.name} CACHE={first.name}"]
+    return "\n".join(lines)
+
+
+def _prove_restart(stack: Stack, cache: _Cache) -> None:
+    value = secrets.token_hex(8)
+    with step(f"{cache.name}: writing through the Service, restarting the pod, reading back"):
+        _command(stack, cache, cache.name, "SET", KEY, value)
+        for arguments in (
+            ("delete", "pod", cache.pod),
+            ("rollout", "status", f"statefulset/{cache.name}", f"--timeout={RESTART_SECONDS}s"),
+        ):
+            done = stack.kubectl("-n", cache.namespace, *arguments)
+            if done.returncode:
+                raise Failure(f"{cache.name}: `kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        _await_value(stack, cache, cache.name, value)
+    say(f"{cache.name}: the value survived the restart ({value})")
+    if "reader_host" in cache.connection:
+        _await_value(stack, cache, f"{cache.name}-reader", value)
+        say(f"{cache.name}: a read replica serves it too")
+
+
+def _await_value(stack: Stack, cache: _Cache, host: str, value: str) -> None:
+    def serves() -> bool:
+        try:
+            return _command(stack, cache, host, "GET", KEY) == value
+        except Failure:
+            return False
+
+    if not until(serves, RESTART_SECONDS, every=0.5):
+        raise Failure(f"{host} does not serve the value that was written before the restart")
+
+
+def _command(stack: Stack, cache: _Cache, host: str, *command: str) -> str:
+    # Run in the pod: it reaches the Service wherever the cluster is, and the password never leaves it.
+    inside = (
+        "-n",
+        cache.namespace,
+        "exec",
+        cache.pod,
+        "-c",
+        cache.engine,
+        "--",
+        "sh",
+        "-c",
+        f'{_client(cache, host)} -e "$@"',  # -e: an error that the server replies is a failure
+        "sh",
+        *command,
+    )
+    done = stack.kubectl(*inside)
+    if done.returncode:
+        raise Failure(f"{cache.name}: {command[0]} through the Service {host} failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip()
+
+
+def _client(cache: _Cache, host: str) -> str:
+    return f"REDISCLI_AUTH=$(cat /etc/cache/credentials/password) exec {cache.engine}-cli -h {host}"
+
+
+def _is_provable(cache: _Cache) -> bool:
+    return cache.engine in ("redis", "valkey") and bool(cache.pod)
+
+
+def _caches(stack: Stack) -> list[_Cache]:
+    return [
+        _Cache(
+            name=name,
+            namespace=connection["host"].partition(".")[2].partition(".")[0],
+            pod=next(iter(connection.get("nodes", [])), "").split(".")[0],
+            engine=connection["engine"],
+            connection=connection,
+        )
+        for name, connection in sorted(connections(stack).items())
+    ]

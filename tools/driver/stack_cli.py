@@ -1,0 +1,156 @@
+"""The command line of `tools/stack`, which the Makefile's targets call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+from typing import Any
+
+from embedded import paths
+from embedded.console import Failure, fail_with, say, table
+
+from driver import proof, python_environment, stack, target
+
+
+def main() -> int:
+    """Runs one command; the process's exit code."""
+    parser = argparse.ArgumentParser(
+        prog="tools/stack",
+        description="Drives one stack, on the embedded cluster. KUBE_CONTEXT names a cluster of yours instead, RENDER=1 writes YAML.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, run in _COMMANDS.items():
+        command = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        command.set_defaults(run=run)
+        if name not in ("environment", "clean"):
+            command.add_argument(
+                "--stack", default=os.environ.get("STACK") or "dev", help="of Pulumi.STACK.yaml (default: $STACK, else dev)"
+            )
+        if name == "password":
+            command.add_argument("--cache", default=os.environ.get("CACHE"), help="which (default: $CACHE, else the first)")
+        if name == "status":
+            command.add_argument("--json", action="store_true", help="for programs")
+    arguments = parser.parse_args()
+    try:
+        arguments.run(arguments)
+    except Failure as error:
+        return fail_with(error)
+    except OSError as error:  # such as a full disk
+        return fail_with(Failure(f"{error.strerror or error}: {error.filename or 'no file'}"))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    """deploy, then prove that it works"""
+    opened = _open(arguments)
+    changes = stack.up(opened)
+    if opened.target.renders:
+        say(_manifests(opened))
+        return
+    proof.prove(opened, changes)
+    print(proof.describe(opened))
+
+
+def _preview(arguments: argparse.Namespace) -> None:
+    """show what up would change"""
+    stack.preview(_open(arguments))
+
+
+def _down(arguments: argparse.Namespace) -> None:
+    """destroy the stack, and the embedded cluster with the last one"""
+    stack.down(_open(arguments))
+
+
+def _open(arguments: argparse.Namespace) -> stack.Stack:
+    """The stack, ready to run its program. What can be refused at once is refused before minutes are spent on the rest."""
+    stack.target_of(arguments.stack)
+    python_environment.ensure()
+    return stack.open_stack(arguments.stack)
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    """show the cluster, the stack's pods and how to connect"""
+    opened = stack.open_stack(arguments.stack)
+    deployed = stack.is_deployed(opened)
+    pods = _pods(opened) if deployed and not opened.target.renders else []
+    if arguments.json:
+        print(json.dumps({"stack": arguments.stack, "target": opened.target.label, "deployed": deployed, "pods": pods}, indent=2))
+        return
+    if opened.target.embedded:
+        subprocess.run([*target.NODE, "status"])
+        print()
+    if opened.target.renders:
+        print(_manifests(opened))
+        return
+    if not deployed:
+        print(f"stack {arguments.stack} is not deployed: `make up STACK={arguments.stack}`")
+        return
+    print(table(((pod["name"], pod["ready"], str(pod["restarts"])) for pod in pods), header=("POD", "READY", "RESTARTS")), end="\n\n")
+    print(proof.describe(opened))
+
+
+def _manifests(opened: stack.Stack) -> str:
+    folder = stack.rendered(opened.name)
+    count = sum(1 for _ in folder.rglob("*.yaml"))
+    return f"{count} manifests are in {folder.relative_to(paths.CHECKOUT)}, with passwords in plain text: keep them private"
+
+
+def _password(arguments: argparse.Namespace) -> None:
+    """print the password of a cache"""
+    opened = stack.open_stack(arguments.stack)
+    if not stack.exists(opened):
+        raise Failure(f"stack {arguments.stack} is not deployed: `make up STACK={arguments.stack}`")
+    found = stack.connections(opened)
+    cache = arguments.cache or next(iter(sorted(found)), "")
+    if cache not in found:
+        raise Failure(f"CACHE={cache}: stack {arguments.stack} has no such cache; it has: {', '.join(sorted(found)) or 'none'}")
+    if "password" not in found[cache]:
+        raise Failure(f"CACHE={cache}: it has no password of its own, clients get in by {found[cache].get('auth', 'an existing Secret')}")
+    print(found[cache]["password"])
+
+
+def _pods(opened: stack.Stack) -> list[dict[str, Any]]:
+    namespaces = {
+        connection["host"].split(".")[1] for connection in stack.connections(opened).values() if connection["provider"] == "kubernetes"
+    }
+    pods = []
+    for namespace in sorted(namespaces):
+        done = opened.kubectl("-n", namespace, "get", "pods", "--output=json")
+        if done.returncode:
+            raise Failure(f"the pods of namespace {namespace} could not be listed: {done.stderr.strip()}")
+        for item in json.loads(done.stdout)["items"]:
+            statuses = item["status"].get("containerStatuses", [])
+            ready = sum(1 for status in statuses if status["ready"])
+            restarts = sum(status["restartCount"] for status in statuses)
+            pods.append({"name": item["metadata"]["name"], "ready": f"{ready}/{len(statuses)}", "restarts": restarts})
+    return pods
+
+
+def _environment(_: argparse.Namespace) -> None:
+    """create or update .venv"""
+    python_environment.ensure()
+
+
+def _clean(_: argparse.Namespace) -> None:
+    """remove the embedded cluster, its stacks' state, .venv and rendered/; builds in the cache are kept"""
+    for name in stack.deployed_to("embedded"):
+        stack.down(stack.open_stack(name))
+    target.remove_embedded()
+    for folder in (python_environment.FOLDER, paths.CHECKOUT / "rendered"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_COMMANDS = {
+    "up": _up,
+    "preview": _preview,
+    "down": _down,
+    "status": _status,
+    "password": _password,
+    "environment": _environment,
+    "clean": _clean,
+}
