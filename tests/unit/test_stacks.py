@@ -1,0 +1,73 @@
+"""A stack's configuration is checked before anything is registered, and no cluster is used that nobody named."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+from unit import mocks
+
+import stacks
+
+CACHES = json.dumps({"sessions": {"memory_gib": 0.125}})
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("KUBE_CONTEXT", "CACHES_KUBECONFIG", "CACHES_RENDER", "KUBECONFIG"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def deploy(**config: str) -> mocks.Registered:
+    topology = config.get("topology", "in_cluster")
+    return mocks.run(lambda: stacks.deploy(topology), config={"topology": topology, **config})
+
+
+def test_makes_a_restricted_namespace_with_every_cache_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    registered = deploy(namespace="shop", redis=CACHES)
+    assert registered.only("Namespace")["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "restricted"}
+    assert registered.only("StatefulSet")["metadata"]["namespace"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster; did you mean 'in_cluster'?"),
+        ({"namspace": "x"}, "there is no configuration key 'caches:namspace'; did you mean 'namespace'?"),
+        ({"redis": "[1]"}, "caches:redis = [1]: must be a mapping"),
+        ({"redis": "text"}, "caches:redis = 'text': must be a mapping"),
+        ({"redis": '{"sessions": {"memory": 1}}'}, "memory: there is no such argument"),
+        ({"redis": '{"sessions": 5}'}, "caches:redis.sessions = 5: must be a mapping of arguments"),
+    ],
+)
+def test_bad_configuration_is_refused(config: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    with pytest.raises(pulumi.RunError) as raised:
+        deploy(**config)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "config", "expected"),
+    [
+        ({"CACHES_KUBECONFIG": "embedded.yaml"}, {}, {"kubeconfig": "embedded.yaml"}),
+        ({"KUBE_CONTEXT": "mine", "CACHES_KUBECONFIG": "embedded.yaml"}, {}, {"context": "mine"}),
+        ({}, {"kube_context": "theirs"}, {"context": "theirs"}),
+        ({"CACHES_RENDER": "out", "KUBE_CONTEXT": "mine"}, {}, {"renderYamlToDirectory": "out"}),
+    ],
+)
+def test_the_provider_is_the_one_that_was_named(
+    variables: dict[str, str], config: dict[str, str], expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert deploy(**config).only("kubernetes") == expected
+
+
+def test_an_ambient_kubeconfig_is_not_a_named_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "somebodys-production.yaml")
+    with pytest.raises(pulumi.RunError, match="no cluster was named"):
+        deploy()
