@@ -1,0 +1,20 @@
+"""One RedisStatefulSet with the arguments that a test gives, in a namespace of its own."""
+
+from typing import cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_caches.kubernetes import RedisStatefulSet, RedisStatefulSetArgs
+
+config = pulumi.Config()
+render = config.get("render")
+provider = (
+    k8s.Provider("cluster", render_yaml_to_directory=render) if render else k8s.Provider("cluster", kubeconfig=config.require("kubeconfig"))
+)
+opts = pulumi.ResourceOptions(provider=provider)
+
+name = config.get("namespace") or "shop"
+namespace = k8s.core.v1.Namespace(name, metadata={"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}, opts=opts)
+args = config.get_object("args", {}) | {"namespace": namespace.metadata["name"]}
+cache = RedisStatefulSet("cache", cast(RedisStatefulSetArgs, args), opts)
+pulumi.export("connection", cache.connection)
