@@ -1,0 +1,96 @@
+"""A cache deployed to the embedded cluster by the real engine, and clients of it inside the cluster's network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from embedded import paths
+from embedded.layout import Layout
+from engine.program import Program
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NODE = CHECKOUT / "tools" / "node"
+PROGRAM = CHECKOUT / "tests" / "programs" / "redis"
+CLIENT = Path(__file__).parent / "redis_client.py"
+
+
+class Deployed(Program):
+    """One RedisStatefulSet named `cache` in a namespace of its own."""
+
+    def __init__(self, scratch: Path, namespace: str) -> None:
+        self.namespace = namespace
+        shutil.copytree(PROGRAM, scratch / "program")
+        # The program has a home of its own; the cluster is in the person's.
+        found = {"XDG_STATE_HOME": str(paths.state().parent), "CACHES_NODE_INSTANCE": Layout.of_environment().instance}
+        super().__init__(scratch / "program", scratch, found, prefix=[str(NODE), "run", "--"])
+        self.pulumi("config", "set", "kubeconfig", str(Layout.of_environment().kubeconfig))
+        self.pulumi("config", "set", "namespace", namespace)
+
+    def arguments(self, **args: Any) -> None:
+        """Sets the component's arguments; small and leaving nothing behind unless told otherwise."""
+        small = {"memory_gib": 0.125, "cpu_request": 0.02, "storage_retained": False}
+        self.pulumi("config", "set", "args", json.dumps({**small, **args}))
+
+    def connection(self) -> dict[str, Any]:
+        return dict(self.outputs()["connection"])
+
+    def kubectl(self, *arguments: str, succeeds: bool = True) -> str:
+        done = subprocess.run([NODE, "kubectl", "-n", self.namespace, *arguments], capture_output=True, text=True)
+        assert (done.returncode == 0) is succeeds, done.stderr
+        return done.stdout if succeeds else done.stderr
+
+    def get(self, *arguments: str) -> Any:
+        return json.loads(self.kubectl("get", *arguments, "--output=json"))
+
+    def pods(self) -> dict[str, str]:
+        """The uid of every server's pod."""
+        items = self.get("pods", "--selector=app.kubernetes.io/component")["items"]
+        return {item["metadata"]["name"]: item["metadata"]["uid"] for item in items}
+
+    def await_ready(self) -> None:
+        for stateful_set in self.get("statefulsets")["items"]:
+            self.kubectl("rollout", "status", f"statefulset/{stateful_set['metadata']['name']}", "--timeout=120s")
+
+
+def call(host: str, password: str, *command: str) -> Any:
+    """The reply of one command, or the text of its error."""
+    done = subprocess.run(_client(host, "call", *command), input=f"{password}\n", capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    return answer.get("reply", answer.get("error"))
+
+
+@contextmanager
+def writing(host: str, password: str) -> Iterator[dict[str, Any]]:
+    """Writes while the block runs; what came of it is in the dictionary afterwards."""
+    result: dict[str, Any] = {}
+    with subprocess.Popen(_client(host, "write"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        writer.stdin.write(f"{password}\n")
+        writer.stdin.flush()
+        assert writer.stdout.readline() == "started\n"
+        try:
+            yield result
+        finally:
+            writer.stdin.close()
+            result |= json.loads(writer.stdout.read())
+
+
+def eventually(check: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    """Waits for a condition."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.3)
+
+
+def _client(host: str, *arguments: str) -> list[str | Path]:
+    return [NODE, "run", "--", sys.executable, CLIENT, host, "6379", *arguments]

@@ -1,0 +1,68 @@
+"""A client inside the cluster's network, a process of its own: `redis_client.py HOST PORT` with the password on standard input.
+
+`… call COMMAND ARGUMENT…` prints the reply, or the error, as JSON. `… write` sets a counter until standard input closes and
+prints how many writes were acknowledged, the errors met and the longest time without an acknowledged write.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+KEY = "counter"
+
+
+def main() -> None:
+    host, port, action, *command = sys.argv[1:]
+    password = sys.stdin.readline().rstrip("\n")
+    client = redis.Redis(
+        host=host,
+        port=int(port),
+        password=password or None,
+        socket_timeout=5,
+        socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+        protocol=2,
+    )
+    # Replies as the server gives them.
+    client.response_callbacks.clear()
+    print(json.dumps(write(client) if action == "write" else call(client, command)))
+
+
+def call(client: redis.Redis, command: list[str]) -> dict[str, Any]:
+    try:
+        return {"reply": client.execute_command(*command)}  # type: ignore[no-untyped-call]
+    except redis.RedisError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def write(client: redis.Redis) -> dict[str, Any]:
+    stop = threading.Event()
+
+    def stop_when_closed() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=stop_when_closed, daemon=True).start()
+    print("started", flush=True)
+    written, errors, longest, last = 0, list[str](), 0.0, time.monotonic()
+    while not stop.wait(0.002):
+        try:
+            client.set(KEY, written + 1)
+        except redis.RedisError as error:
+            errors.append(f"{type(error).__name__}: {error}")
+            continue
+        written, longest, last = written + 1, max(longest, time.monotonic() - last), time.monotonic()
+    return {"written": written, "errors": errors, "longest_gap_seconds": longest}
+
+
+if __name__ == "__main__":
+    main()
