@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,15 +35,22 @@ class Program:
 
     def pulumi(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
         """Any command of `pulumi`; asserts that it succeeds, or that it fails."""
-        done = subprocess.run(
-            [*self._prefix, "pulumi", *arguments, "--non-interactive", "--color", "never"],
+        words = [*self._prefix, "pulumi", *arguments, "--non-interactive", "--color", "never"]
+        with subprocess.Popen(
+            words,
             cwd=self.folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=_SECONDS,
-        )
+            start_new_session=True,
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=_SECONDS)
+            finally:
+                _end_session(process.pid)
+        done = subprocess.CompletedProcess(words, process.returncode, output, errors)
         said = f"`pulumi {' '.join(arguments)}` ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         assert (done.returncode == 0) is succeeds, said
         return done
@@ -66,6 +74,17 @@ class Program:
     def export(self) -> list[dict[str, Any]]:
         """The resources in the state, secrets encrypted."""
         return list(json.loads(self.pulumi("stack", "export").stdout)["deployment"].get("resources", []))
+
+
+def _end_session(session: int) -> None:
+    """Ends what a command has left running: the engine forgets the host of a component package."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == session:
+            os.kill(int(stat.parent.name), signal.SIGKILL)
 
 
 @cache
