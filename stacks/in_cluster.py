@@ -1,36 +1,40 @@
 """Caches inside one Kubernetes cluster."""
 
-from typing import Any, TypedDict, cast
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_caches.kubernetes import RedisStatefulSet, RedisStatefulSetArgs
+from pulumi_caches.kubernetes import RedisStatefulSet
 
 from stacks import cluster, settings
 
 
 class InCluster(TypedDict, total=False):
-    """Configuration of the topology."""
+    """Configuration of the topology; of each component, the arguments by name."""
 
     kube_context: str
     """Context of the person's kubeconfig to deploy to."""
     namespace: str
     """Namespace to make. Default: caches."""
     redis: dict[str, Any]
-    """RedisStatefulSets: their arguments by name."""
+    """RedisStatefulSets."""
+
+
+COMPONENTS: dict[str, Callable[..., Any]] = {"redis": RedisStatefulSet}
 
 
 def deploy() -> None:
     """Makes the namespace and every cache in it; exports `connections` by cache (secret)."""
     config = settings.read(InCluster)
+    caches = [(cache, component, args) for key, component in COMPONENTS.items() for cache, args in config.get(key, {}).items()]
+    if twice := [cache for cache, count in Counter(cache for cache, _, _ in caches).items() if count > 1]:
+        raise pulumi.RunError(f"{', '.join(twice)}: in more than one of {', '.join(COMPONENTS)}; each cache needs a name of its own")
     opts = pulumi.ResourceOptions(provider=cluster.provider(config.get("kube_context")))
     name = config.get("namespace", "caches")
     namespace = k8s.core.v1.Namespace(
         name, metadata={"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}, opts=opts
     )
-    in_namespace: dict[str, Any] = {"namespace": namespace.metadata["name"]}
-    caches = {
-        cache: RedisStatefulSet(cache, cast(RedisStatefulSetArgs, {**(arguments or {}), **in_namespace}), opts)
-        for cache, arguments in config.get("redis", {}).items()
-    }
-    pulumi.export("connections", {cache: component.connection for cache, component in caches.items()})
+    made = {cache: component(cache, {**(args or {}), "namespace": namespace.metadata["name"]}, opts) for cache, component, args in caches}
+    pulumi.export("connections", {cache: component.connection for cache, component in made.items()})

@@ -18,14 +18,14 @@ from engine.program import Program
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NODE = CHECKOUT / "tools" / "node"
-PROGRAM = CHECKOUT / "tests" / "programs" / "redis"
+PROGRAM = CHECKOUT / "tests" / "programs" / "component"
 CLIENT = Path(__file__).parent / "redis_client.py"
 
 
 class Deployed(Program):
-    """One RedisStatefulSet named `cache` in a namespace of its own."""
+    """One component named `cache` in a namespace of its own."""
 
-    def __init__(self, scratch: Path, namespace: str) -> None:
+    def __init__(self, scratch: Path, namespace: str, component: str = "RedisStatefulSet") -> None:
         self.namespace = namespace
         shutil.copytree(PROGRAM, scratch / "program")
         # The program has a home of its own; the cluster is in the person's.
@@ -33,6 +33,7 @@ class Deployed(Program):
         super().__init__(scratch / "program", scratch, found, prefix=[str(NODE), "run", "--"])
         self.pulumi("config", "set", "kubeconfig", str(Layout.of_environment().kubeconfig))
         self.pulumi("config", "set", "namespace", namespace)
+        self.pulumi("config", "set", "component", component)
 
     def arguments(self, **args: Any) -> None:
         """Sets the component's arguments; small and leaving nothing behind unless told otherwise."""

@@ -1,4 +1,4 @@
-"""The documentation names every argument, and its links lead somewhere."""
+"""The documentation's links lead somewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from pulumi_caches.kubernetes import RedisStatefulSetArgs
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -17,12 +16,6 @@ PAGES = [
 ]
 # [text](target), the target without a title.
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-
-
-@pytest.mark.parametrize("argument", RedisStatefulSetArgs.__annotations__)
-def test_every_argument_is_documented(argument: str) -> None:
-    rows = (CHECKOUT / "docs" / "redis-stateful-set.md").read_text().splitlines()
-    assert [row for row in rows if row.startswith(f"| `{argument}` |")], f"no table has a row for `{argument}`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(CHECKOUT)) for page in PAGES])

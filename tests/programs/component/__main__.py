@@ -1,10 +1,8 @@
-"""One RedisStatefulSet with the arguments that a test gives, in a namespace of its own."""
-
-from typing import cast
+"""One component with the arguments that a test gives, in a namespace of its own."""
 
 import pulumi
+import pulumi_caches.kubernetes
 import pulumi_kubernetes as k8s
-from pulumi_caches.kubernetes import RedisStatefulSet, RedisStatefulSetArgs
 
 config = pulumi.Config()
 render = config.get("render")
@@ -16,5 +14,5 @@ opts = pulumi.ResourceOptions(provider=provider)
 name = config.get("namespace") or "shop"
 namespace = k8s.core.v1.Namespace(name, metadata={"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}, opts=opts)
 args = config.get_object("args", {}) | {"namespace": namespace.metadata["name"]}
-cache = RedisStatefulSet("cache", cast(RedisStatefulSetArgs, args), opts)
+cache = getattr(pulumi_caches.kubernetes, config.require("component"))("cache", args, opts)
 pulumi.export("connection", cache.connection)

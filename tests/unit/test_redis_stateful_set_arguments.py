@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import pulumi
 import pytest
 from pulumi_caches import ArgumentError
 from pulumi_caches.kubernetes import RedisStatefulSet, RedisStatefulSetArgs
-from unit import mocks
+from unit.refusal import refused
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     # Keys
@@ -83,12 +82,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("args", "message"), REFUSED, ids=[str(args)[:60] for args, _ in REFUSED])
 def test_is_refused_before_anything_is_registered(args: dict[str, Any], message: str) -> None:
-    registered = mocks.Registered()
-    pulumi.runtime.set_mocks(registered)
-    with pytest.raises(ArgumentError) as raised:
-        RedisStatefulSet("cache", cast(RedisStatefulSetArgs, args))
-    assert message in str(raised.value)
-    assert registered.resources == []
+    assert message in refused(RedisStatefulSet, args)
 
 
 @pytest.mark.parametrize(
@@ -109,18 +103,3 @@ def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(ArgumentError) as raised:
         RedisStatefulSet("cache", cast(RedisStatefulSetArgs, {"replicas": -1, "engine": "x", "replica": 1}))
     assert str(raised.value).count("\n  * ") == 3
-
-
-def test_every_argument_is_read() -> None:
-    """An argument that nothing reads would be accepted and ignored."""
-
-    class Recording(dict[str, Any]):
-        read: set[str] = set()  # noqa: RUF012 - one per test run is what is wanted
-
-        def get(self, key: str, default: Any = None) -> Any:
-            self.read.add(key)
-            return super().get(key, default)
-
-    args = Recording()
-    mocks.run(lambda: RedisStatefulSet("cache", cast(RedisStatefulSetArgs, args)) and None)
-    assert args.read == set(RedisStatefulSetArgs.__annotations__)

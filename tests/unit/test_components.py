@@ -1,0 +1,41 @@
+"""What holds for every component."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_caches.provider import COMPONENTS
+from unit import mocks
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+EACH = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)
+
+
+def arguments(component: type[pulumi.ComponentResource]) -> set[str]:
+    return set(inspect.get_annotations(component.__init__)["args"].__annotations__)
+
+
+@EACH
+def test_every_argument_is_read(component: type[pulumi.ComponentResource]) -> None:
+    """An argument that nothing reads would be accepted and ignored."""
+    read: set[str] = set()
+
+    class Recording(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            read.add(key)
+            return super().get(key, default)
+
+    mocks.run(lambda: component("cache", Recording()) and None)  # type: ignore[arg-type] # the arguments, which the base class has not
+    assert read == arguments(component)
+
+
+@EACH
+def test_every_argument_is_documented(component: type[pulumi.ComponentResource]) -> None:
+    page = re.sub(r"(?<!^)(?=[A-Z])", "-", component.__name__).lower()
+    rows = (DOCS / f"{page}.md").read_text().splitlines()
+    assert [name for name in sorted(arguments(component)) if not any(row.startswith(f"| `{name}` |") for row in rows)] == []
