@@ -80,7 +80,7 @@ def find_programs(engine: str) -> Programs:
     reason = "it takes root to use another Debian's"
     if os.geteuid() == 0:
         try:
-            return Programs(engine, rootfs.folder() / "rootfs")
+            return Programs(engine, rootfs.folder())
         except (Failure, OSError) as problem:
             reason = f"no Debian to take them from: {problem}"
     missing = [program for program in (f"{engine}-server", f"{engine}-cli", "nsenter", "ip") if not shutil.which(program)]

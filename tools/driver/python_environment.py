@@ -14,7 +14,7 @@ from embedded.console import Failure, step
 
 FOLDER = paths.CHECKOUT / ".venv"
 PYTHON = FOLDER / "bin" / "python"
-_INPUTS = ("requirements.txt", "constraints.txt", "components/pyproject.toml")
+_INPUTS = ("requirements.txt", "constraints.txt", "components/pyproject.toml", "runtime/pyproject.toml")
 
 
 def ensure() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from embedded import busybox, oci, rootfs
+from embedded import busybox, image, oci
 from embedded.layout import Node
 from embedded.processes import inside
 
@@ -18,13 +18,14 @@ DEFAULT_IMAGES = (
     "docker.io/library/haproxy:3.0.11",
     "docker.io/oliver006/redis_exporter:v1.69.0",
     "docker.io/prom/memcached-exporter:v0.14.3",
+    "docker.io/pulumicaches/caches-runtime:0.1.0",
 )
 
 
 def build() -> None:
     """So that a start isn't held up in the middle."""
     busybox.archive()
-    rootfs.folder()
+    image.archive()
 
 
 def put(nodes: Sequence[Node], names: Sequence[str]) -> None:
@@ -46,12 +47,12 @@ def full_name(name: str) -> str:
 
 def _put(node: Node, names: Sequence[str]) -> None:
     _import(node, busybox.BUSYBOX, busybox.archive())
-    archive = rootfs.folder() / "image.tar"
-    _import(node, rootfs.DEBIAN, archive)
+    archive = image.archive()
+    _import(node, image.NAME, archive)
     present = _present(node)
     wanted = [name for name in names if present.get(name) != oci.digest(archive)]
     if wanted:
-        _images(node, "tag", "--force", rootfs.DEBIAN, *wanted)
+        _images(node, "tag", "--force", image.NAME, *wanted)
 
 
 def _import(node: Node, name: str, archive: Path) -> None:

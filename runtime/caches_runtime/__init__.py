@@ -1,0 +1,1 @@
+"""What the stacks of pulumi-caches run. It knows nothing of Pulumi."""

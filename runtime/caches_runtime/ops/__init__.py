@@ -1,0 +1,1 @@
+"""What runs beside servers, or once, to keep caches whole."""
