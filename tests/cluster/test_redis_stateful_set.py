@@ -113,6 +113,8 @@ def test_a_changed_configuration_rolls_the_pods_and_loses_nothing(replicated: De
     with writing(host(replicated), secret) as result:
         replicated.arguments(replicas=1, maxmemory_policy="allkeys-lru")
         replicated.up()
+        # The provider takes a changed StatefulSet for ready while its last pod still restarts.
+        replicated.await_ready()
     assert not set(replicated.pods().values()) & set(before.values())
     assert call(host(replicated), secret, "CONFIG", "GET", "maxmemory-policy")[1] == "allkeys-lru"
     # A write that was not acknowledged may have been made.
