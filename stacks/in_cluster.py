@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_caches.kubernetes import RedisStatefulSet
+from pulumi_caches.kubernetes import RedisStatefulSet, SentinelGroup
 
 from stacks import cluster, settings
 
@@ -20,9 +20,11 @@ class InCluster(TypedDict, total=False):
     """Namespace to make. Default: caches."""
     redis: dict[str, Any]
     """RedisStatefulSets."""
+    sentinel: dict[str, Any]
+    """SentinelGroups."""
 
 
-COMPONENTS: dict[str, Callable[..., Any]] = {"redis": RedisStatefulSet}
+COMPONENTS: dict[str, Callable[..., Any]] = {"redis": RedisStatefulSet, "sentinel": SentinelGroup}
 
 
 def deploy() -> None:

@@ -66,7 +66,7 @@ class Arguments:
 
     def number(self, key: str, default: float, minimum: float, maximum: float, why: str = "") -> float:
         """A number in a range; `why` explains the limits where the number alone does not."""
-        value = self._get(key, default)
+        value = self.value(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             self.refuse(key, "must be a number")
             return default
@@ -77,7 +77,7 @@ class Arguments:
 
     def flag(self, key: str, default: bool) -> bool:
         """True or False."""
-        value = self._get(key, default)
+        value = self.value(key, default)
         if not isinstance(value, bool):
             self.refuse(key, "must be true or false")
             return default
@@ -86,7 +86,7 @@ class Arguments:
     def choice(self, key: str, default: Choice) -> Choice:
         """One of an enum's values; the plain string is as good as the enum's member."""
         values = [member.value for member in type(default)]
-        value = self._get(key, default)
+        value = self.value(key, default)
         if value not in values:
             self.refuse(key, f"must be one of {', '.join(values)}{suggest(str(value), values)}")
             return default
@@ -94,7 +94,7 @@ class Arguments:
 
     def text(self, key: str, default: str, pattern: re.Pattern[str], rule: str) -> str:
         """A plain string of a form; `rule` says the form in words."""
-        value = self._get(key, default)
+        value = self.value(key, default)
         if not isinstance(value, str) or (value != default and not pattern.fullmatch(value)):
             self.refuse(key, rule)
             return default
@@ -102,7 +102,7 @@ class Arguments:
 
     def name(self, key: str, default: pulumi.Input[str]) -> pulumi.Input[str]:
         """A Kubernetes name. A plain one is checked at once, an Output when it is known, which may be in the preview."""
-        value: pulumi.Input[str] = self._get(key, default)
+        value: pulumi.Input[str] = self.value(key, default)
         if not isinstance(value, str):
             return pulumi.Output.from_input(cast("pulumi.Output[str]", value)).apply(lambda name: self._checked_name(key, name))
         if problem := name_problem(value):
@@ -116,7 +116,7 @@ class Arguments:
 
     def annotations(self, key: str) -> dict[str, str]:
         """Annotations: keys as labels have them, values of any text."""
-        value = self._get(key, {})
+        value = self.value(key, {})
         if not isinstance(value, Mapping) or not all(isinstance(part, str) for part in [*value, *value.values()]):
             self.refuse(key, "must be a mapping of strings to strings")
             return {}
@@ -135,7 +135,7 @@ class Arguments:
 
     def texts(self, key: str, default: list[str]) -> list[str]:
         """A list of strings."""
-        value = self._get(key, default)
+        value = self.value(key, default)
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             self.refuse(key, "must be a list of strings")
             return default
@@ -143,7 +143,7 @@ class Arguments:
 
     def mappings(self, key: str, known: list[str]) -> list[dict[str, Any]]:
         """A list of mappings that have only known keys."""
-        value = self._get(key, [])
+        value = self.value(key, [])
         if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
             self.refuse(key, "must be a list of mappings")
             return []
@@ -153,7 +153,8 @@ class Arguments:
                     self.refuse(key, f"{field!r} is not one of {', '.join(known)}{suggest(field, known)}")
         return [dict(item) for item in value]
 
-    def _get(self, key: str, default: Any) -> Any:
+    def value(self, key: str, default: Any) -> Any:
+        """An argument as it was given."""
         value = self._given.get(key)
         return default if value is None else value
 

@@ -1,6 +1,11 @@
 """The one command, `caches`. Each subcommand imports what it runs only then."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+PASSWORD_FILE = Path("/etc/cache/credentials/system-password")
 
 main = typer.Typer(help="Keeps caches whole.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -8,3 +13,24 @@ main = typer.Typer(help="Keeps caches whole.", no_args_is_help=True, pretty_exce
 @main.callback()
 def _caches() -> None:
     """Subcommands, even while there is only one."""
+
+
+@main.command()
+def sentinel_agent(
+    group: Annotated[str, typer.Option(envvar="GROUP", help="Name of the SentinelGroup.")],
+    members: Annotated[int, typer.Option(envvar="MEMBERS", help="How many members it has.")],
+    engine: Annotated[str, typer.Option(envvar="ENGINE", help="redis or valkey: the name of its Service's port.")],
+    namespace: Annotated[str, typer.Option(envvar="NAMESPACE", help="Namespace of the group.")],
+    pod: Annotated[str, typer.Option(envvar="POD", help="Pod that this agent is in: GROUP-ORDINAL.")],
+    pod_uid: Annotated[str, typer.Option(envvar="POD_UID", help="Its uid.")],
+    pod_ip: Annotated[str, typer.Option(envvar="POD_IP", help="Its address.")],
+    password_file: Annotated[Path, typer.Option(help="File with the password of user system.")] = PASSWORD_FILE,
+    run_folder: Annotated[Path, typer.Option(help="Folder shared with the pod's other containers.")] = Path("/run/cache"),
+    data_folder: Annotated[Path, typer.Option(help="Folder for what outlives a restart.")] = Path("/data"),
+) -> None:
+    """Makes one member of a SentinelGroup the master, and moves the role without losing writes. Runs beside each server."""
+    from caches_runtime.ops.sentinel import main
+    from caches_runtime.ops.sentinel.roles import OwnPod
+
+    own = OwnPod(pod, pod_uid, pod_ip)
+    main.run(main.Settings(group, members, engine, namespace, own, password_file, run_folder, data_folder))

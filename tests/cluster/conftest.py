@@ -18,6 +18,6 @@ os.environ.setdefault("CACHES_NODE_INSTANCE", "test")
 def cluster() -> Iterator[None]:
     if sys.platform != "linux" or os.geteuid() != 0:
         unavailable("the embedded cluster needs Linux and root")
-    subprocess.run([NODE, "up"], check=True)
+    subprocess.run([NODE, "up", "--nodes", "3"], check=True)
     yield
     subprocess.run([NODE, "down"], check=True)

@@ -20,6 +20,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 NODE = CHECKOUT / "tools" / "node"
 PROGRAM = CHECKOUT / "tests" / "programs" / "component"
 CLIENT = Path(__file__).parent / "redis_client.py"
+WRITERS = Path(__file__).parent / "writers.py"
 
 
 class Deployed(Program):
@@ -61,9 +62,9 @@ class Deployed(Program):
             self.kubectl("rollout", "status", f"statefulset/{stateful_set['metadata']['name']}", "--timeout=120s")
 
 
-def call(host: str, password: str, *command: str) -> Any:
+def call(host: str, password: str, *command: str, port: int = 6379) -> Any:
     """The reply of one command, or the text of its error."""
-    done = subprocess.run(_client(host, "call", *command), input=f"{password}\n", capture_output=True, text=True, check=True)
+    done = subprocess.run(_client(host, "call", *command, port=port), input=f"{password}\n", capture_output=True, text=True, check=True)
     answer = json.loads(done.stdout)
     return answer.get("reply", answer.get("error"))
 
@@ -93,5 +94,23 @@ def eventually(check: Callable[[], bool], what: str, seconds: float = 120) -> No
         time.sleep(0.3)
 
 
-def _client(host: str, *arguments: str) -> list[str | Path]:
-    return [NODE, "run", "--", sys.executable, CLIENT, host, "6379", *arguments]
+@contextmanager
+def writers(connection: dict[str, Any], *kinds: str) -> Iterator[dict[str, Any]]:
+    """Clients of these kinds (see writers.py) write while the block runs; what came of it is in the dictionary afterwards."""
+    result: dict[str, Any] = {}
+    command: list[str | Path] = [NODE, "run", "--", sys.executable, WRITERS, *kinds]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(connection) + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "started\n"
+        try:
+            yield result
+        finally:
+            process.stdin.close()
+            result |= json.loads(process.stdout.read())
+
+
+def _client(host: str, *arguments: str, port: int = 6379) -> list[str | Path]:
+    return [NODE, "run", "--", sys.executable, CLIENT, host, str(port), *arguments]

@@ -32,6 +32,8 @@ def up(layout: Layout, requested: int | None) -> None:
         nodes = layout.nodes(count)
         if is_running(layout):
             _await_ready(layout, nodes)
+            # The runtime's code may have changed since they were put there.
+            images.put(nodes, images.DEFAULT_IMAGES)
             say(f"the cluster is up: {_plural(count)}")
             return
         machine.prepare(layout)

@@ -2,6 +2,7 @@
 
 from pulumi_caches.kubernetes.placement import Spread, Toleration
 from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
+from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
 from pulumi_caches.kubernetes.server import AofFsync, Engine, EvictionPolicy, Persistence
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Persistence",
     "RedisStatefulSet",
     "RedisStatefulSetArgs",
+    "SentinelGroup",
+    "SentinelGroupArgs",
     "Spread",
     "Toleration",
 ]

@@ -30,6 +30,8 @@ _OWNED_DIRECTIVES = {
     "notify-keyspace-events": "use notify_keyspace_events",
     "min-replicas-to-write": "use min_replicas_to_write",
     "min-slaves-to-write": "use min_replicas_to_write",
+    "min-replicas-max-lag": "use min_replicas_max_lag_seconds",
+    "min-slaves-max-lag": "use min_replicas_max_lag_seconds",
     "repl-backlog-size": "use repl_backlog_mib",
     "requirepass": "use existing_secret_name: a ConfigMap may not hold a password",
     "masterauth": "the component sets it: a ConfigMap may not hold a password",

@@ -4,6 +4,8 @@ NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
+# Set by Kubernetes on each pod of a StatefulSet.
+POD = "statefulset.kubernetes.io/pod-name"
 
 
 def selector(application: str, instance: str, component: str | None = None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -16,20 +17,21 @@ from pulumi_caches.kubernetes.storage import VOLUME
 USER = 999
 CONFIG_FOLDER = "/etc/cache/config"
 SCRIPTS = ("lib.sh", "start.sh", "probe.sh", "await-password.sh")
+SENTINEL_SCRIPTS = ("start-sentinel.sh", "stop.sh")
 # What a busy network disk still writes while a snapshot is saved on shutdown; slower ones are rare, a cut save loses data.
 SHUTDOWN_SAVE_MIB_PER_SECOND = 50
 SHUTDOWN_SECONDS = 30
 
 
-def config_files(server_conf: str) -> dict[str, str]:
+def config_files(server_conf: str, scripts: tuple[str, ...] = SCRIPTS) -> dict[str, str]:
     """What the ConfigMap holds: the server's configuration and the scripts."""
-    return {"server.conf": server_conf, **_scripts()}
+    return {"server.conf": server_conf, **_read(scripts)}
 
 
 @cache
-def _scripts() -> dict[str, str]:
+def _read(scripts: tuple[str, ...]) -> dict[str, str]:
     folder = resources.files("pulumi_caches.kubernetes") / "scripts"
-    return {script: (folder / script).read_text() for script in SCRIPTS}
+    return {script: (folder / script).read_text() for script in scripts}
 
 
 def config_name(name: str, files: dict[str, str]) -> str:
@@ -45,32 +47,36 @@ def server_pod(
     volumes: list[dict[str, Any]],
     placement: dict[str, Any],
     priority_class_name: pulumi.Input[str] | None,
+    beside: Sequence[dict[str, Any]] = (),
+    stop_seconds: int = 0,
 ) -> dict[str, Any]:
-    """The spec of a pod that runs a server; `volumes` come from `config_volumes`, plus the data's where it is not a claim."""
+    """The spec of a pod that runs a server; `volumes` come from `config_volumes`, plus the data's where it is not a claim.
+
+    `beside` are further containers; stop_seconds is how long stop.sh may wait before the server is stopped.
+    """
     container = {
         "name": server.engine.value,
         "image": image,
         "command": ["sh", f"{CONFIG_FOLDER}/start.sh"],
         "working_dir": DATA_FOLDER,
-        "env": [
-            {"name": key, "value": value}
-            for key, value in {"ENGINE": server.engine.value, "DATA_FILE": server.data_file, **environment}.items()
-        ],
+        "env": variables({"ENGINE": server.engine.value, "DATA_FILE": server.data_file, **environment}),
         "ports": [{"name": server.engine.value, "container_port": PORT}],
         "resources": _resources(server),
         # Alive as soon as it answers that it is loading: from then on size no longer matters, because that counts as alive.
-        "startup_probe": _probe("alive", period_seconds=2, failure_threshold=60),
-        "liveness_probe": _probe("alive", period_seconds=10, failure_threshold=6),
-        "readiness_probe": _probe("ready", period_seconds=3, failure_threshold=2),
+        "startup_probe": probe("alive", period_seconds=2, failure_threshold=60),
+        "liveness_probe": probe("alive", period_seconds=10, failure_threshold=6),
+        "readiness_probe": probe("ready", period_seconds=3, failure_threshold=2),
         "security_context": CONTAINER_SECURITY,
-        "volume_mounts": [*_MOUNTS, {"name": VOLUME, "mount_path": DATA_FOLDER}],
+        "volume_mounts": [*MOUNTS, DATA_MOUNT],
     }
+    if stop_seconds:
+        container["lifecycle"] = STOP
     spec = {
         **_POD_DEFAULTS,
         **placement,
-        "containers": [container],
+        "containers": [container, *beside],
         "volumes": volumes,
-        "termination_grace_period_seconds": _grace_seconds(server),
+        "termination_grace_period_seconds": stop_seconds + shutdown_seconds(server),
     }
     if server.image_pull_secrets:
         spec["image_pull_secrets"] = [{"name": secret} for secret in server.image_pull_secrets]
@@ -87,12 +93,22 @@ def script_pod(
         "name": script.removesuffix(".sh"),
         "image": image,
         "command": ["sh", f"{CONFIG_FOLDER}/{script}"],
-        "env": [{"name": key, "value": value} for key, value in {"ENGINE": server.engine.value, **environment}.items()],
+        "env": variables({"ENGINE": server.engine.value, **environment}),
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}},
         "security_context": CONTAINER_SECURITY,
-        "volume_mounts": _MOUNTS,
+        "volume_mounts": MOUNTS,
     }
     return {**_POD_DEFAULTS, "containers": [container], "volumes": volumes}
+
+
+def variables(environment: dict[str, pulumi.Input[str]]) -> list[dict[str, Any]]:
+    """Environment variables of a container; a value that begins with `$` is the pod's own field of that path."""
+    return [
+        {"name": key, "value_from": {"field_ref": {"field_path": value[1:]}}}
+        if isinstance(value, str) and value.startswith("$")
+        else {"name": key, "value": value}
+        for key, value in environment.items()
+    ]
 
 
 def config_volumes(config_map: str, credential_sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -104,6 +120,8 @@ def config_volumes(config_map: str, credential_sources: list[dict[str, Any]]) ->
     ]
 
 
+DATA_MOUNT = {"name": VOLUME, "mount_path": DATA_FOLDER}
+STOP = {"pre_stop": {"exec": {"command": ["sh", f"{CONFIG_FOLDER}/stop.sh"]}}}
 # Where the data is when nothing is kept.
 EMPTY_DATA = {"name": VOLUME, "empty_dir": {}}
 # The restricted Pod Security Standard, and a root file system that can't be written.
@@ -124,14 +142,15 @@ _POD_DEFAULTS = {
         "seccomp_profile": {"type": "RuntimeDefault"},
     },
 }
-_MOUNTS = [
+MOUNTS = [
     {"name": "config", "mount_path": CONFIG_FOLDER, "read_only": True},
     {"name": "credentials", "mount_path": "/etc/cache/credentials", "read_only": True},
     {"name": "run", "mount_path": "/run/cache"},
 ]
 
 
-def _probe(kind: str, period_seconds: int, failure_threshold: int) -> dict[str, Any]:
+def probe(kind: str, period_seconds: int, failure_threshold: int) -> dict[str, Any]:
+    """A probe that runs probe.sh."""
     return {
         "exec": {"command": ["sh", f"{CONFIG_FOLDER}/probe.sh", kind]},
         "period_seconds": period_seconds,
@@ -150,6 +169,7 @@ def _resources(server: Server) -> dict[str, dict[str, str]]:
     return {"requests": {"cpu": f"{server.cpu_request:g}", "memory": memory}, "limits": limits}
 
 
-def _grace_seconds(server: Server) -> int:
+def shutdown_seconds(server: Server) -> int:
+    """How long a server may take to end, the last snapshot included."""
     save = math.ceil(server.maxmemory_mib / SHUTDOWN_SAVE_MIB_PER_SECOND) if server.rdb else 0
     return SHUTDOWN_SECONDS + save

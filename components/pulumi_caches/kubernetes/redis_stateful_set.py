@@ -18,7 +18,8 @@ from pulumi_caches.kubernetes.credentials import (
     read_credentials,
 )
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
-from pulumi_caches.kubernetes.server import PORT, Server, ServerArgs, read_image, read_server
+from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
+from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, claim_template, read_storage, refuse_changes
 
 # The longest derived name that Kubernetes limits is the label `NAME-replica-HASH`: 63 characters, 8 and 11 of them added.
@@ -26,19 +27,13 @@ NAME_MAXIMUM = 44
 PRIMARY, REPLICA = "primary", "replica"
 
 
-class RedisStatefulSetArgs(ServerArgs, StorageArgs, CredentialArgs, PlacementArgs):
+class RedisStatefulSetArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, PlacementArgs):
     """Arguments of RedisStatefulSet. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
     """Namespace to make everything in; must exist. Default: default."""
     replicas: NotRequired[int]
     """Read replicas beside the primary, 0 to 100. Default: 0."""
-    replica_max_stale_seconds: NotRequired[int]
-    """How long a replica that lost its primary goes on serving reads. Default: 60."""
-    repl_backlog_mib: NotRequired[int]
-    """Writes kept for a replica that was away, in MiB, at most a quarter of maxmemory. Default: a sixteenth of maxmemory, at most 256."""
-    min_replicas_to_write: NotRequired[int]
-    """Replicas that must be connected for the primary to accept writes. Default: 0."""
     evictable: NotRequired[bool]
     """Whether a node drain may evict a pod, one at a time; false makes drains wait for a person. Default: true."""
     labels: NotRequired[dict[str, str]]
@@ -249,7 +244,7 @@ def _read(name: str, args: RedisStatefulSetArgs) -> _Plan:
         name=name,
         namespace=arguments.name("namespace", "default"),
         server=server,
-        image=read_image(arguments, server.engine, args.get("image")),
+        image=read_image(arguments, "image", DEFAULT_IMAGES[server.engine]),
         storage=read_storage(arguments, server),
         storage_size="",
         storage_class=args.get("storage_class"),
@@ -257,22 +252,13 @@ def _read(name: str, args: RedisStatefulSetArgs) -> _Plan:
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         replicas=replicas,
-        replica_max_stale_seconds=arguments.whole("replica_max_stale_seconds", 60, 0, 2**31 - 1),
-        replication=_read_replication(arguments, server, replicas),
+        replica_max_stale_seconds=read_max_stale_seconds(arguments),
+        replication=read_replication(arguments, server, replicas, to_write=0, max_lag_seconds=10),
         evictable=arguments.flag("evictable", True),
         labels=arguments.labels("labels"),
         pod_annotations=arguments.annotations("pod_annotations"),
     )
-    arguments.finish()
-    return plan
-
-
-def _read_replication(arguments: Arguments, server: Server, replicas: int) -> dict[str, str]:
-    backlog_maximum = max(1, server.maxmemory_mib // 4)
-    backlog = arguments.whole("repl_backlog_mib", max(1, min(256, server.maxmemory_mib // 16)), 1, backlog_maximum)
-    to_write = arguments.whole("min_replicas_to_write", 0, 0, 100)
-    if to_write > replicas:
-        arguments.refuse("min_replicas_to_write", f"there are only {replicas} replicas: every write would be refused")
     if replicas and not server.persistent:
         arguments.refuse("replicas", "with persistence none a restarted primary is empty and would empty its replicas: choose rdb or aof")
-    return {"repl-backlog-size": f"{backlog}mb", "min-replicas-to-write": str(to_write)}
+    arguments.finish()
+    return plan

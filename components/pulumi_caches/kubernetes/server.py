@@ -6,7 +6,7 @@ Arguments become `Server`, plain data; redis_conf.py turns that into the configu
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import pulumi
 
@@ -60,6 +60,8 @@ DEFAULT_IMAGES = {
     Engine.REDIS: "docker.io/library/redis:8.0.2",
     Engine.VALKEY: "docker.io/valkey/valkey:8.1.1",
 }
+# What runs beside servers, built from runtime/ (docs/runtime-image.md).
+RUNTIME_IMAGE = "docker.io/pulumicaches/caches-runtime:0.1.0"
 PORT = 6379
 MIB_PER_GIB = 1024
 
@@ -219,16 +221,14 @@ def read_server(arguments: Arguments) -> Server:
     return server
 
 
-def read_image(arguments: Arguments, engine: Engine, given: pulumi.Input[str] | None) -> pulumi.Input[str]:
+def read_image(arguments: Arguments, key: str, default: str) -> pulumi.Input[str]:
     """The image to run; a plain one must say exactly which version."""
-    if given is None:
-        return DEFAULT_IMAGES[engine]
+    given = arguments.value(key, default)
     if isinstance(given, str) and "@sha256:" not in given:
         tag = given.rpartition("/")[2].partition(":")[2]
         if tag in ("", "latest"):
-            example = DEFAULT_IMAGES[engine]
-            arguments.refuse("image", f"needs an exact tag or a digest, such as {example}: what runs must not change by itself")
-    return given
+            arguments.refuse(key, f"needs an exact tag or a digest, such as {default}: what runs must not change by itself")
+    return cast("pulumi.Input[str]", given)
 
 
 def _read_maxmemory(arguments: Arguments, memory_mib: int) -> int:

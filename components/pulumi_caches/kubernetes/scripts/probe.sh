@@ -1,42 +1,38 @@
 #!/bin/sh
 # probe.sh alive: the server answers, if only that it is loading, busy or full: a restart would help nobody.
 # probe.sh ready: it serves its role, knows the current passwords and, as a replica, holds data that is fresh enough.
+# probe.sh sentinel: the sentinel answers and knows the current passwords.
 set -eu
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
-
-fail() {
-  echo "$*" >&2
-  exit 1
-}
 
 alive() {
   reply=$(cli ping 2>&1) || true
   case $reply in
     *PONG* | *LOADING* | *BUSY* | *MASTERDOWN* | *NOAUTH* | *WRONGPASS* | *"max number of clients"*) ;;
-    *) fail "no answer: ${reply:-timeout}" ;;
+    *) die "no answer: ${reply:-timeout}" ;;
   esac
 }
 
 # Applies a changed Secret without a restart, so nobody is refused or disconnected while passwords rotate.
 apply_passwords() {
-  passwords=$(accepted_passwords) || fail "no password in $credentials/password"
-  [ "$passwords" != "$(cat "$run/accepted" 2>/dev/null)" ] || return 0
+  passwords=$(accepted_passwords) || die "no password in $credentials/password"
+  [ "$passwords" != "$(cat "$run/accepted-$port" 2>/dev/null)" ] || return 0
   reply=$(printf 'ACL SETUSER default resetpass %s\n' "$passwords" | cli 2>&1) || true
-  [ "$reply" = OK ] || fail "passwords could not be changed: $reply"
-  printf %s "$passwords" >"$run/accepted"
+  [ "$reply" = OK ] || die "passwords could not be changed: $reply"
+  printf %s "$passwords" >"$run/accepted-$port"
 }
 
 ready() {
   info=$(cli info 2>&1 | tr -d '\r') || true
   case $(field role) in
-    master) [ "$ROLE" = primary ] || fail "is a primary and should be a replica" ;;
-    slave) [ "$ROLE" = replica ] || fail "is a replica and should be the primary" ;;
-    *) fail "no answer: $info" ;;
+    master) [ "$ROLE" != replica ] || die "is a primary and should be a replica" ;;
+    slave) [ "$ROLE" != primary ] || die "is a replica and should be the primary" ;;
+    *) die "no answer: $info" ;;
   esac
   # It answers INFO meanwhile, and nothing else.
-  [ "$(field loading)" = 0 ] || fail "is loading its data"
-  [ "$ROLE" = primary ] || fresh
+  [ "$(field loading)" = 0 ] || die "is loading its data"
+  [ "$(field role)" = master ] || fresh
 }
 
 # While the primary restarts its replicas go on serving reads, for a bounded time.
@@ -44,12 +40,12 @@ fresh() {
   if [ "$(field master_link_status)" = up ]; then
     # A link that a network fault has cut stays up for a minute more; the primary is heard every 10 s while it works.
     silent=$(field master_last_io_seconds_ago)
-    [ "$silent" -le $((MAX_STALE_SECONDS + 10)) ] || fail "has not heard the primary for $silent s"
+    [ "$silent" -le $((MAX_STALE_SECONDS + 10)) ] || die "has not heard the primary for $silent s"
     return 0
   fi
   down=$(field master_link_down_since_seconds)
-  [ "${down:--1}" -ge 0 ] || fail "has not copied the primary's data yet"
-  [ "$down" -le "$MAX_STALE_SECONDS" ] || fail "lost the primary $down s ago"
+  [ "${down:--1}" -ge 0 ] || die "has not copied the primary's data yet"
+  [ "$down" -le "$MAX_STALE_SECONDS" ] || die "lost the primary $down s ago"
 }
 
 field() {
@@ -59,5 +55,6 @@ field() {
 case ${1:-} in
   alive) alive ;;
   ready) apply_passwords && ready ;;
-  *) fail "usage: probe.sh alive|ready" ;;
+  sentinel) alive && apply_passwords ;;
+  *) die "usage: probe.sh alive|ready|sentinel" ;;
 esac

@@ -5,23 +5,16 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 umask 077
 
-die() {
-  echo "start: $*" >&2
-  exit 1
-}
-
 # A server only loads the file of its own kind of persistence. Started beside another it would be empty, and write over it.
 refuse_to_ignore_data() {
-  [ ! -e "$CACHE_DATA/$DATA_FILE" ] || return 0
   for other in dump.rdb appendonlydir; do
-    [ ! -e "$CACHE_DATA/$other" ] || die "the volume has $other but no $DATA_FILE, which is what this persistence loads:" \
+    [ ! -e "$data/$other" ] || die "the volume has $other but no $DATA_FILE, which is what this persistence loads:" \
       "it would start empty. Choose the persistence that made $other, or move $other away to start empty."
   done
 }
 
 # A primary whose volume was emptied would erase the last copy: its replicas follow it. It waits for a person instead.
 refuse_to_erase_replicas() {
-  [ ! -e "$CACHE_DATA/$DATA_FILE" ] || return 0
   addresses=$(peers) || exit 1
   for address in $addresses; do
     reply=$(cli -h "$address" info 2>&1 | tr -d '\r') || true
@@ -50,23 +43,31 @@ peers() {
   echo "$found"
 }
 
-passwords=$(accepted_passwords) || die "no password in $credentials/password: does the Secret have the key, and is it not empty?"
-printf %s "$passwords" >"$run/accepted"
+# What the system user may do: probes and replication; beside sentinels also what they and the agent need to move the master.
+system_rights() {
+  echo "-@all +ping +info +psync +replconf +acl|setuser"
+  [ "$ROLE" != member ] || echo "&__sentinel__:hello +subscribe +publish +multi +exec +role +slaveof +replicaof +config|rewrite" \
+    "+client|setname +client|kill +client|pause +client|unpause +script|kill"
+}
+
 {
   echo "include $etc/config/server.conf"
-  echo "user default on $passwords~* &* +@all"
-  echo "user system on #$(printf %s "$(cat "$credentials/system-password")" | sha256sum | cut -d ' ' -f 1)" \
-    "-@all +ping +info +psync +replconf +acl|setuser"
+  users '~* &* +@all' "$(system_rights | tr '\n' ' ')"
   echo "masteruser system"
   echo "masterauth $(cat "$credentials/system-password")"
-  if [ "$ROLE" = replica ]; then
-    echo "replicaof $PRIMARY_HOST $port"
-  fi
+  case $ROLE in
+    replica) echo "replicaof $PRIMARY_HOST $port" ;;
+    member)
+      echo "replica-announce-ip $(member_address "$POD")"
+      # Never a master by itself: the others may have newer data. The agent says whom to follow, or that this one begins.
+      echo "replicaof 127.0.0.1 1"
+      ;;
+  esac
 } >"$run/server.conf"
+rm -f "$run/stopping" "$run/released"
 
-CACHE_DATA=${CACHE_DATA:-/data}
-if [ -n "$DATA_FILE" ] && [ "$ROLE" = primary ]; then
+if [ -n "$DATA_FILE" ] && [ "$ROLE" != replica ] && [ ! -e "$data/$DATA_FILE" ]; then
   refuse_to_ignore_data
-  refuse_to_erase_replicas
+  [ "$ROLE" != primary ] || refuse_to_erase_replicas
 fi
 exec "$ENGINE-server" "$run/server.conf"

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Starts the sentinel. What it has learnt is kept in the volume (epochs and votes, so that it never votes twice; the master and
+# the others); all else is written anew.
+set -eu
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+umask 077
+
+conf=$data/sentinel.conf
+number='[0-9]+'
+
+# Lines that a sentinel wrote. Anything else in the file, such as half a line, is dropped.
+learnt() {
+  grep -E "^sentinel $1\$" "$conf" 2>/dev/null || true
+}
+
+is_member() {
+  for address in $addresses; do
+    [ "$1" != "$address" ] || return 0
+  done
+  return 1
+}
+
+addresses=
+for ordinal in $(seq 0 $((MEMBERS - 1))); do
+  addresses="$addresses $(member_address "$GROUP-$ordinal")"
+done
+# Whoever it knew as master, or until the group has agreed on one the first member. Addresses change when a group is
+# destroyed and made again with the volumes it had.
+master=$(learnt "monitor $GROUP [^ ]+ $number $number" | cut -d ' ' -f 4)
+is_member "$master" || master=$(echo "$addresses" | cut -d ' ' -f 2)
+# What clients need: where the master is, and news of it. Publishing would let them name another one.
+client_rights="~* &* -@all +@connection +subscribe +psubscribe +unsubscribe +punsubscribe +info +role +command \
++sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|replicas +sentinel|slaves +sentinel|sentinels \
++sentinel|ckquorum +sentinel|myid"
+{
+  echo "port $port"
+  echo "bind * -::*"
+  echo "protected-mode no"
+  echo "dir $run"
+  users "$client_rights" "~* &* +@all"
+  echo "sentinel myid $(printf %s "$NAMESPACE/$POD" | sha1sum | cut -d ' ' -f 1)"
+  echo "sentinel announce-ip $(member_address "$POD")"
+  echo "sentinel sentinel-user system"
+  echo "sentinel sentinel-pass $(cat "$credentials/system-password")"
+  echo "sentinel monitor $GROUP $master 6379 $QUORUM"
+  echo "sentinel auth-user $GROUP system"
+  echo "sentinel auth-pass $GROUP $(cat "$credentials/system-password")"
+  echo "sentinel down-after-milliseconds $GROUP $DOWN_AFTER_MILLISECONDS"
+  echo "sentinel failover-timeout $GROUP $FAILOVER_TIMEOUT_MILLISECONDS"
+  echo "sentinel parallel-syncs $GROUP $MEMBERS"
+  learnt "(config|leader)-epoch $GROUP $number"
+  learnt "known-(replica|sentinel) $GROUP [^ ]+ $number( [0-9a-f]{40})?" | while read -r line; do
+    # shellcheck disable=SC2086 # its words
+    set -- $line
+    [ "$4" = "$master" ] || ! is_member "$4" || echo "$line"
+  done
+  learnt "current-epoch $number"
+} >"$conf.new"
+mv "$conf.new" "$conf"
+rm -f "$run/stopping" "$run/released"
+exec "$ENGINE-sentinel" "$conf"

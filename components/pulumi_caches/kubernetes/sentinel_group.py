@@ -1,0 +1,276 @@
+"""SentinelGroup: servers of which one is the master, with sentinels and agents that make another one it when that is needed."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NotRequired
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from pulumi_caches.arguments import Arguments
+from pulumi_caches.connection import Connection
+from pulumi_caches.guard import guard
+from pulumi_caches.kubernetes import labels, pod, redis_conf, sentinel_pod
+from pulumi_caches.kubernetes.credentials import CredentialArgs, CredentialPlan, await_password_job, make_credentials, read_credentials
+from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
+from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
+from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT, Sentinel
+from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
+from pulumi_caches.kubernetes.storage import Storage, StorageArgs, claim_template, read_storage, refuse_changes
+
+# The longest derived name that Kubernetes limits is the Job `NAME-await-password`'s label: 63 characters, 15 of them added;
+# kept at that of RedisStatefulSet, so that a cache can become a group under its name.
+NAME_MAXIMUM = 44
+MEMBER = "member"
+
+
+class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, PlacementArgs):
+    """Arguments of SentinelGroup. None is required."""
+
+    namespace: NotRequired[pulumi.Input[str]]
+    """Namespace to make everything in; must exist. Default: default."""
+    members: NotRequired[int]
+    """Pods with a server and a sentinel each: 3, 5, 7 or 9; one server is the master. Default: 3."""
+    sentinel_quorum: NotRequired[int]
+    """Sentinels that must find the master down before they fail over, at most members - 1. Default: more than half of members."""
+    down_after_milliseconds: NotRequired[int]
+    """How long the master may not answer before a sentinel finds it down, 500 to 600000. Default: 1000."""
+    termination_grace_seconds: NotRequired[int]
+    """Time a pod has to hand over and end. Default, and least: 15, 30 for the server and what its snapshot takes."""
+    runtime_image: NotRequired[pulumi.Input[str]]
+    """Image of the agents, built from runtime/. Default: docker.io/pulumicaches/caches-runtime at this package's version."""
+    evictable: NotRequired[bool]
+    """Whether a node drain may evict a pod, one at a time; false makes drains wait for a person. Default: true."""
+    labels: NotRequired[dict[str, str]]
+    """Labels added to every object. Default: none."""
+    pod_annotations: NotRequired[dict[str, str]]
+    """Annotations added to the pods. Default: none."""
+
+
+class SentinelGroup(pulumi.ComponentResource):
+    """
+    Redis or Valkey servers of which one is the master; another one takes over when it stops, crashes or is lost.
+
+    Creates, all named after the component: a StatefulSet of pods with a server, a sentinel and an agent each; the Services
+    NAME (writes: only ever the master), NAME-reader (reads: the replicas), NAME-0, NAME-1, … (each member's address, which
+    never changes) and NAME-headless; a ConfigMap with the configuration, a Secret with generated passwords, a
+    PodDisruptionBudget, and a service account for the agents.
+    """
+
+    connection: pulumi.Output[Connection]
+    """How to reach the cache: what monitoring, backup and clients take. Known when its pods are ready. Secret."""
+    password_secret_name: pulumi.Output[str]
+    """Secret that holds the password, for pods in the same namespace. The sentinels take it too."""
+    password_secret_key: pulumi.Output[str]
+    """Its key."""
+
+    def __init__(self, name: str, args: SentinelGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Raises ArgumentError, before anything is registered, with everything that is wrong with the arguments."""
+        plan = _read(name, args)
+        super().__init__("caches:index:SentinelGroup", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, depends_on=resources)
+
+        if plan.storage:
+            inherited = [] if plan.storage.stated else ["storage_gib"]
+            agreed = guard(f"{name}-volume", plan.facts(plan.storage), inherited, refuse_changes(name, plan.server), child)
+            # Everything is made in the namespace, so nothing is made before the guard has agreed.
+            plan = replace(plan, namespace=agreed["namespace"], storage_size=agreed.apply(lambda facts: f"{facts['storage_gib']:g}Gi"))
+        credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
+        files = pod.config_files(redis_conf.render(plan.server, plan.replication), (*pod.SCRIPTS, *pod.SENTINEL_SCRIPTS))
+        config_map = pod.config_name(name, files)
+        config = k8s.core.v1.ConfigMap(
+            f"{name}-config", metadata={**plan.metadata(), "name": config_map}, data=files, immutable=True, opts=child
+        )
+        services = {
+            suffix: k8s.core.v1.Service(f"{name}{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=child)
+            for suffix, spec in plan.service_specs().items()
+        }
+        rights = sentinel_pod.make_rights(name, plan.metadata(), plan.pods, child)
+        volumes = pod.config_volumes(config_map, credentials.volume_sources)
+        servers = k8s.apps.v1.StatefulSet(
+            name,
+            metadata=plan.metadata(),
+            spec=plan.stateful_set_spec(volumes),
+            opts=after(config, credentials.made, services["-headless"], *rights),
+        )
+        k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
+        hosts = " ".join(f"{pod_name}.{name}-headless" for pod_name in plan.pods)
+        waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"HOSTS": hosts}, volumes)
+        job = await_password_job(name, credentials, waiting, plan.metadata(), after(servers))
+
+        self.connection = plan.connection(credentials.password, [servers, *services.values(), *([job] if job else [])])
+        self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
+        self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
+        self.register_outputs(
+            {
+                "connection": self.connection,
+                "passwordSecretName": self.password_secret_name,
+                "passwordSecretKey": self.password_secret_key,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The checked arguments, and the manifests that follow from them."""
+
+    name: str
+    namespace: pulumi.Input[str]
+    server: Server
+    image: pulumi.Input[str]
+    storage: Storage | None
+    storage_size: pulumi.Input[str]
+    storage_class: pulumi.Input[str] | None
+    credentials: CredentialPlan
+    placement: Placement
+    priority_class_name: pulumi.Input[str] | None
+    sentinel: Sentinel
+    runtime_image: pulumi.Input[str]
+    replica_max_stale_seconds: int
+    replication: dict[str, str]
+    evictable: bool
+    labels: dict[str, str]
+    pod_annotations: dict[str, str]
+
+    @property
+    def pods(self) -> list[str]:
+        return [f"{self.name}-{ordinal}" for ordinal in range(self.sentinel.members)]
+
+    @property
+    def selector(self) -> dict[str, str]:
+        return labels.selector(self.server.engine.value, self.name)
+
+    def facts(self, storage: Storage) -> dict[str, pulumi.Input[Any]]:
+        """What can't change once there is data."""
+        return {
+            "engine": self.server.engine.value,
+            "namespace": self.namespace,
+            "persistence": self.server.data_file,
+            "storage_gib": storage.gib,
+            "storage_class": self.storage_class or "",
+        }
+
+    def metadata(self, suffix: str = "") -> dict[str, Any]:
+        all_labels = labels.all_labels(self.server.engine.value, self.name, MEMBER, self.labels)
+        return {"name": f"{self.name}{suffix}", "namespace": self.namespace, "labels": all_labels}
+
+    def service_specs(self) -> dict[str, dict[str, Any]]:
+        """By what the Service's name has more than the component's."""
+        engine = self.server.engine.value
+        data = [{"name": engine, "port": PORT, "target_port": engine}]
+        every = [
+            *data,
+            {"name": "sentinel", "port": SENTINEL_PORT, "target_port": "sentinel"},
+            {"name": "agent", "port": sentinel_pod.AGENT_PORT, "target_port": "agent"},
+        ]
+        # Members find each other before they are ready.
+        always = {"publish_not_ready_addresses": True}
+        return {
+            # No selector: the master's agent keeps its one endpoint.
+            "": {"ports": [{**data[0], "target_port": PORT}]},
+            "-reader": {"selector": {**self.selector, sentinel_pod.ROLE_LABEL: "replica"}, "ports": data},
+            "-headless": {"selector": self.selector, "ports": every, "cluster_ip": "None", **always},
+            **{
+                f"-{ordinal}": {"selector": {**self.selector, labels.POD: pod_name}, "ports": every, **always}
+                for ordinal, pod_name in enumerate(self.pods)
+            },
+        }
+
+    def disruption_budget_spec(self) -> dict[str, Any]:
+        return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": self.selector}}
+
+    def stateful_set_spec(self, volumes: list[dict[str, Any]]) -> dict[str, Any]:
+        kept = [*volumes, sentinel_pod.token_volume()]
+        spec = pod.server_pod(
+            self.server,
+            self.image,
+            self._environment(),
+            kept if self.storage else [*kept, pod.EMPTY_DATA],
+            pod_placement(self.placement, self.selector),
+            self.priority_class_name,
+            sentinel_pod.containers(self.sentinel, self.server.engine.value, self.name, self.image, self.runtime_image),
+            sentinel_pod.HANDOVER_SECONDS,
+        )
+        spec |= {"service_account_name": self.name, "termination_grace_period_seconds": self.sentinel.termination_grace_seconds}
+        return {
+            "replicas": self.sentinel.members,
+            "service_name": f"{self.name}-headless",
+            "pod_management_policy": "Parallel",
+            "selector": {"match_labels": self.selector},
+            "template": {"metadata": {"labels": self.metadata()["labels"], "annotations": self.pod_annotations}, "spec": spec},
+            **(self._claims(self.storage) if self.storage else {}),
+        }
+
+    def connection(self, password: pulumi.Output[str] | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
+        """Known once everything in `ready` is."""
+
+        def connect(values: list[Any]) -> Connection:
+            namespace, password = values[:2]
+            hosts = [f"{pod_name}.{namespace}.svc" for pod_name in self.pods]
+            connection: Connection = {
+                "engine": self.server.engine.value,
+                "mode": "sentinel",
+                "host": f"{self.name}.{namespace}.svc",
+                "port": PORT,
+                "reader_host": f"{self.name}-reader.{namespace}.svc",
+                "reader_port": PORT,
+                "nodes": [f"{host}:{PORT}" for host in hosts],
+                "sentinels": [f"{host}:{SENTINEL_PORT}" for host in hosts],
+                "master_name": self.name,
+                "tls": False,
+                "provider": "kubernetes",
+            }
+            if password is not None:
+                connection["password"] = password
+            return connection
+
+        parts = pulumi.Output.all(self.namespace, password, *[resource.urn for resource in ready])
+        return pulumi.Output.secret(parts.apply(connect))
+
+    def _environment(self) -> dict[str, pulumi.Input[str]]:
+        return {
+            "ROLE": MEMBER,
+            "POD": "$metadata.name",
+            "NAMESPACE": "$metadata.namespace",
+            "MAX_STALE_SECONDS": str(self.replica_max_stale_seconds),
+            "HANDOVER_SECONDS": str(sentinel_pod.HANDOVER_SECONDS),
+        }
+
+    def _claims(self, storage: Storage) -> dict[str, Any]:
+        return {
+            "volume_claim_templates": [claim_template(self.storage_size, self.storage_class, self.selector)],
+            "persistent_volume_claim_retention_policy": {
+                "when_deleted": "Retain" if storage.retained else "Delete",
+                # What is left has all data, and a member that comes back copies it.
+                "when_scaled": "Delete",
+            },
+        }
+
+
+def _read(name: str, args: SentinelGroupArgs) -> _Plan:
+    arguments = Arguments("SentinelGroup", name, NAME_MAXIMUM, args, SentinelGroupArgs)
+    server = read_server(arguments)
+    sentinel = sentinel_pod.read_sentinel(arguments, server)
+    plan = _Plan(
+        name=name,
+        namespace=arguments.name("namespace", "default"),
+        server=server,
+        image=read_image(arguments, "image", DEFAULT_IMAGES[server.engine]),
+        storage=read_storage(arguments, server),
+        storage_size="",
+        storage_class=args.get("storage_class"),
+        credentials=read_credentials(arguments),
+        placement=read_placement(arguments),
+        priority_class_name=args.get("priority_class_name"),
+        sentinel=sentinel,
+        runtime_image=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
+        replica_max_stale_seconds=read_max_stale_seconds(arguments),
+        replication=read_replication(arguments, server, sentinel.members - 1, to_write=1, max_lag_seconds=3),
+        evictable=arguments.flag("evictable", True),
+        labels=arguments.labels("labels"),
+        pod_annotations=arguments.annotations("pod_annotations"),
+    )
+    arguments.finish()
+    return plan

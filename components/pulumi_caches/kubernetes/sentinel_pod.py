@@ -1,0 +1,141 @@
+"""What runs beside the server in a SentinelGroup's pod: the sentinel and the agent, and what the agent may do."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from pulumi_caches.arguments import Arguments
+from pulumi_caches.kubernetes import pod
+from pulumi_caches.kubernetes.server import Server
+
+SENTINEL_PORT = 26379
+AGENT_PORT = 8080
+# Set by the agents (runtime/caches_runtime/ops/sentinel/roles.py); the Services select by it.
+ROLE_LABEL = "pulumi-caches/role"
+# Votes, a replica that catches up while writes wait (5 s at most), and the Service that follows.
+HANDOVER_SECONDS = 15
+# Sentinel begins a failover that has failed anew after twice this time.
+FAILOVER_TIMEOUT_MILLISECONDS = 5_000
+MEMBERS_MAXIMUM = 9
+_SLICES = {"api_groups": ["discovery.k8s.io"], "resources": ["endpointslices"]}
+_TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """Checked settings of the sentinels."""
+
+    members: int
+    quorum: int
+    down_after_milliseconds: int
+    termination_grace_seconds: int
+
+
+def read_sentinel(arguments: Arguments, server: Server) -> Sentinel:
+    """Reads and checks what decides when the group fails over."""
+    members = arguments.whole("members", 3, 3, MEMBERS_MAXIMUM)
+    if members % 2 == 0:
+        arguments.refuse("members", f"must be odd: {members} survive the loss of no more than {members - 1} do, and can split in halves")
+    quorum = arguments.whole("sentinel_quorum", members // 2 + 1, 1, MEMBERS_MAXIMUM)
+    if quorum >= members:
+        arguments.refuse(
+            "sentinel_quorum",
+            f"can't be met: the sentinel beside a lost master is lost too, so at most {members - 1} of {members} are left",
+        )
+    least = HANDOVER_SECONDS + pod.shutdown_seconds(server)
+    grace = arguments.whole("termination_grace_seconds", least, 1, 86_400)
+    if grace < least:
+        arguments.refuse(
+            "termination_grace_seconds",
+            f"a pod may take {HANDOVER_SECONDS} s to hand over and {pod.shutdown_seconds(server)} s to end and save: give at least {least}",
+        )
+    return Sentinel(
+        members=members,
+        quorum=quorum,
+        down_after_milliseconds=arguments.whole("down_after_milliseconds", 1_000, 500, 600_000),
+        termination_grace_seconds=grace,
+    )
+
+
+def containers(
+    sentinel: Sentinel, engine: str, group: str, image: pulumi.Input[str], runtime_image: pulumi.Input[str]
+) -> list[dict[str, Any]]:
+    """The sentinel's and the agent's container."""
+    own: dict[str, pulumi.Input[str]] = {
+        "ENGINE": engine,
+        "GROUP": group,
+        "MEMBERS": str(sentinel.members),
+        "POD": "$metadata.name",
+        "NAMESPACE": "$metadata.namespace",
+    }
+    settings: dict[str, pulumi.Input[str]] = {
+        "CACHE_PORT": str(SENTINEL_PORT),
+        "QUORUM": str(sentinel.quorum),
+        "DOWN_AFTER_MILLISECONDS": str(sentinel.down_after_milliseconds),
+        "FAILOVER_TIMEOUT_MILLISECONDS": str(FAILOVER_TIMEOUT_MILLISECONDS),
+        "HANDOVER_SECONDS": str(HANDOVER_SECONDS),
+    }
+    return [
+        {
+            "name": "sentinel",
+            "image": image,
+            "command": ["sh", f"{pod.CONFIG_FOLDER}/start-sentinel.sh"],
+            "env": pod.variables({**own, **settings}),
+            "ports": [{"name": "sentinel", "container_port": SENTINEL_PORT}],
+            "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+            "liveness_probe": pod.probe("alive", period_seconds=10, failure_threshold=6),
+            "readiness_probe": pod.probe("sentinel", period_seconds=3, failure_threshold=2),
+            "lifecycle": pod.STOP,
+            "security_context": pod.CONTAINER_SECURITY,
+            "volume_mounts": [*pod.MOUNTS, pod.DATA_MOUNT],
+        },
+        {
+            "name": "agent",
+            "image": runtime_image,
+            "command": ["caches", "sentinel-agent"],
+            "env": pod.variables({**own, "POD_UID": "$metadata.uid", "POD_IP": "$status.podIP"}),
+            "ports": [{"name": "agent", "container_port": AGENT_PORT}],
+            "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+            "security_context": pod.CONTAINER_SECURITY,
+            "volume_mounts": [*pod.MOUNTS, pod.DATA_MOUNT, {"name": "token", "mount_path": _TOKEN_FOLDER, "read_only": True}],
+        },
+    ]
+
+
+def token_volume() -> dict[str, Any]:
+    """The service account's token; a volume of its own, because only the agent's container gets it."""
+    return {
+        "name": "token",
+        "projected": {
+            "default_mode": 0o440,
+            "sources": [
+                {"service_account_token": {"path": "token", "expiration_seconds": 3607}},
+                {"config_map": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {"downward_api": {"items": [{"path": "namespace", "field_ref": {"field_path": "metadata.namespace"}}]}},
+            ],
+        },
+    }
+
+
+def make_rights(name: str, metadata: dict[str, Any], pods: list[str], opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """Creates the service account of the pods, and what it may: label these pods, and keep the master's endpoint."""
+    account = k8s.core.v1.ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=opts)
+    rules = [
+        # patch: each agent labels its own pod with its role.
+        {"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["patch"]},
+        # patch: a new master leads the Service to itself. get: the old one waits for that before it ends.
+        {**_SLICES, "resource_names": [f"{name}-master"], "verbs": ["get", "patch"]},
+        # create: it is gone when the pod it belongs to is. It can't be limited by name.
+        {**_SLICES, "verbs": ["create"]},
+    ]
+    role = k8s.rbac.v1.Role(name, metadata=metadata, rules=rules, opts=opts)
+    binding = k8s.rbac.v1.RoleBinding(
+        name,
+        metadata=metadata,
+        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        subjects=[{"kind": "ServiceAccount", "name": name, "namespace": metadata["namespace"]}],
+        opts=opts,
+    )
+    return [account, role, binding]

@@ -1,0 +1,218 @@
+"""The agent of one member: watches its own server closely and the others steadily, and does what is known for certain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from caches_runtime.ops.sentinel import handover
+from caches_runtime.ops.sentinel.election import NotElected, elect
+from caches_runtime.ops.sentinel.handover import NoSuccessor
+from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask, majority
+from caches_runtime.ops.sentinel.roles import MASTER, REPLICA, UNAVAILABLE
+from caches_runtime.ops.sentinel.status import Status, restored_of
+from caches_runtime.ops.sentinel.succession import Claim, Progress, Record, successor
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.1
+SURVEY_SECONDS = 1.0
+# How long a handed over pod goes on, so that the Service has moved before clients connect again.
+_SERVICE_SECONDS = 1.0
+# Nodes apply changes of endpoints at most once a second by default (kube-proxy's minSyncPeriod), and the end of a pod is one:
+# after this time the Service's change is applied at once.
+_QUIET_SECONDS = 1.1
+_ATTEMPTS = 3
+# Longer than any handover takes, in which there are two masters until all sentinels are told.
+_SECOND_MASTER_SECONDS = 2.0
+FAILED = (NoSuccessor, NotElected, *UNREACHABLE, *UNAVAILABLE)
+
+
+class Shower(Protocol):
+    """What shows roles to the Services; roles.Roles but in tests."""
+
+    async def show(self, role: str) -> None: ...
+    async def master(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the group looks like."""
+
+    master: Member | None
+    """Whom a strict majority of the sentinels names."""
+    epoch: int
+    state: ServerState | None
+    """Of that member's server, if it answers."""
+
+
+class Agent:
+    """Runs until its pod is stopped."""
+
+    def __init__(self, group: str, members: list[Member], own: Member, roles: Shower, run: Path, data: Path) -> None:
+        self._group = group
+        self._members = members
+        self._own = own
+        self._roles = roles
+        self._run = run
+        self._record = Record(data / "progress.json")
+        self.status = Status(self._record.restored)
+        self._was_master = False
+        self._settled = False
+        self._failure = ""
+        self._stopping = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._masterless_since: float | None = None
+        self._second_master_since: float | None = None
+
+    async def run(self) -> None:
+        """Returns when the pod is being stopped and its server has ended."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stopping.set)
+        await asyncio.gather(self._watch(), self._survey_for_ever())
+
+    async def _watch(self) -> None:
+        """The own server, at short intervals: a planned stop and a dead process are noticed at once."""
+        released = self._run / "released"
+        while True:
+            state = await self._own_state()
+            if state is not None:
+                if state.is_master is not self._was_master:
+                    self._wake.set()
+                self._was_master = state.is_master
+            if state is None and self._stopping.is_set():
+                self._wake.set()
+                return
+            if self._stop_wanted() and not released.exists():
+                await self._try("hand over", self._release)
+                released.touch()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _own_state(self) -> ServerState | None:
+        try:
+            return await self._own.state()
+        except UNREACHABLE:
+            if self._was_master and await self._own.is_refused():
+                # There is no process any more. When it is started again, it is no master.
+                self._was_master = False
+                await self._try("replace the dead master", self._replace_own)
+            return None
+
+    def _stop_wanted(self) -> bool:
+        return self._stopping.is_set() or (self._run / "stopping").exists()
+
+    async def _release(self) -> None:
+        """Before the own server stops: another one is the master, and the Service has followed."""
+        if not (await self._own.state()).is_master:
+            return
+        await asyncio.sleep(_QUIET_SECONDS)
+        for attempt in range(_ATTEMPTS):
+            try:
+                new = await handover.hand_over(self._members, self._group, self._own)
+                break
+            except FAILED:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(SURVEY_SECONDS)
+        deadline = time.monotonic() + _SERVICE_SECONDS
+        while await self._roles.master() != new.pod and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        # They would be told for ever that this is a replica now: the Service leads their next connection to the master.
+        await self._own.server("CLIENT", "KILL", "USER", "default")
+
+    async def _replace_own(self) -> None:
+        await handover.take_over(self._members, self._group, self._own)
+
+    async def _survey_for_ever(self) -> None:
+        while not (self._stopping.is_set() and self._wake.is_set()):
+            await self._try("look at the group", self._look)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), SURVEY_SECONDS if self._settled else WATCH_SECONDS)
+            if not self._stopping.is_set():
+                self._wake.clear()
+
+    async def _look(self) -> None:
+        self._settled = False
+        survey = await self._survey()
+        own = await self._own.state()
+        if survey.master is None:
+            self.status.update(own, serving=False)
+            return
+        if survey.state is not None and survey.state.is_master:
+            self._masterless_since = None
+            await self._fit_in(survey.master, survey.epoch, own)
+        elif survey.state is not None:
+            # It answers and is no master: it was restarted, and so were perhaps all others.
+            await self._begin()
+
+    async def _fit_in(self, master: Member, epoch: int, own: ServerState) -> None:
+        """There is a master: the own server is it, or follows it."""
+        if own.is_master and master is not self._own:
+            await self._step_down(master)
+        else:
+            self._second_master_since = None
+            if master is not self._own and own.master != master.address:
+                await handover.follow(self._own, master)
+        own = await self._own.state()
+        is_master = own.is_master and master is self._own
+        self._settled = is_master or own.link_up
+        self.status.update(own, serving=self._settled)
+        if self._settled:
+            self._record.keep(Progress(epoch, own.offset))
+            await self._roles.show(MASTER if is_master else REPLICA)
+
+    async def _step_down(self, master: Member) -> None:
+        """The own server was cut off or stopped for a while, and another one is the master now."""
+        now = time.monotonic()
+        self._second_master_since = self._second_master_since or now
+        if now - self._second_master_since >= _SECOND_MASTER_SECONDS:
+            log.warning("%s was master beside %s and becomes its replica: writes that only it had are lost", self._own, master)
+            await handover.follow(self._own, master)
+            await self._own.server("CLIENT", "KILL", "USER", "default")
+
+    async def _begin(self) -> None:
+        """Nobody is master: if the newest data is here, the own server begins."""
+        self._masterless_since = self._masterless_since or time.monotonic()
+        if await self._successor() is not self._own:
+            return
+        epoch = await elect(self._members, self._group)
+        # Once more, now that nobody else can act: the votes took time.
+        if await self._successor() is self._own:
+            await handover.promote(self._own)
+            await handover.settle(self._members, self._group, self._own, epoch)
+            log.warning("nobody was master: %s began in epoch %d", self._own, epoch)
+            self._wake.set()
+
+    async def _successor(self) -> Member | None:
+        waited = time.monotonic() - (self._masterless_since or time.monotonic())
+        states = await ask(self._members, lambda member: member.state())
+        restored = await ask(list(states), self._restored)
+        claims = {member: Claim(state, restored[member]) for member, state in states.items() if member in restored}
+        return successor(claims, len(self._members), waited)
+
+    async def _restored(self, member: Member) -> Progress:
+        return self._record.restored if member is self._own else await restored_of(member)
+
+    async def _survey(self) -> Survey:
+        views = await ask(self._members, lambda member: member.view())
+        named = majority([view.master for view in views.values()], len(self._members))
+        master = next((member for member in self._members if member.address == named), None)
+        epoch = max((view.config_epoch for view in views.values() if view.master == named), default=0)
+        states = await ask([master] if master else [], lambda member: member.state())
+        return Survey(master, epoch, next(iter(states.values()), None))
+
+    async def _try(self, what: str, action: Callable[[], Awaitable[None]]) -> None:
+        """What fails is tried again when it is needed again."""
+        try:
+            await action()
+            self._failure = ""
+        except FAILED as error:
+            if self._failure != (failure := f"could not {what}: {error}"):
+                log.warning(failure)
+            self._failure = failure

@@ -1,0 +1,114 @@
+"""Moves the master role: planned, without losing a write, or after the master's process has died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from caches_runtime.ops.sentinel.election import elect, publish
+from caches_runtime.ops.sentinel.members import SERVER_PORT, Member, ServerState, ask
+
+log = logging.getLogger(__name__)
+
+# Long enough for a replica on a slow network to receive what is on the way, short enough for clients to wait.
+PAUSE_SECONDS = 5.0
+# What is left of the pause when a replica is promoted, so that it has not ended before the old master is demoted.
+_PAUSE_MARGIN_SECONDS = 2.0
+_POLL_SECONDS = 0.002
+
+
+class NoSuccessor(Exception):
+    """No replica can take over."""
+
+
+async def hand_over(members: Sequence[Member], group: str, master: Member) -> Member:
+    """Makes the replica that has most the master, while writes wait. Raises NoSuccessor, NotElected or one of UNREACHABLE.
+
+    Whatever fails, one master accepts writes afterwards: until the replica is promoted the old one, whose pause ends by itself.
+    """
+    candidates = await followers(members, master)
+    successor = best(candidates)
+    epoch = await elect(members, group)
+    started = time.monotonic()
+    await _pause(master)
+    try:
+        await _caught_up(successor, (await master.state()).offset, started + PAUSE_SECONDS - _PAUSE_MARGIN_SECONDS)
+        await promote(successor)
+        await _pause(master)
+        if time.monotonic() > started + PAUSE_SECONDS:
+            # The first pause may have ended and writes may have come. Nobody knows of the promotion yet, so it is taken back.
+            await follow(successor, master)
+            raise NoSuccessor(
+                f"writes were paused for {PAUSE_SECONDS:g} s and {successor} was not promoted in time: this agent was held up"
+            )
+    except BaseException:
+        await master.server("CLIENT", "UNPAUSE")
+        raise
+    await follow(master, successor)
+    await settle(members, group, successor, epoch)
+    log.info("handed over from %s to %s in epoch %d within %.0f ms", master, successor, epoch, 1000 * (time.monotonic() - started))
+    return successor
+
+
+async def take_over(members: Sequence[Member], group: str, dead: Member) -> Member:
+    """Makes the replica that has most the master, because the master's process is dead. Raises NoSuccessor or NotElected."""
+    successor = best(await followers(members, dead))
+    epoch = await elect(members, group)
+    await promote(successor)
+    await settle(members, group, successor, epoch)
+    log.warning("%s has died: %s took over in epoch %d", dead, successor, epoch)
+    return successor
+
+
+async def promote(member: Member) -> None:
+    """Makes a server a master."""
+    await member.server("REPLICAOF", "NO", "ONE")
+
+
+async def follow(member: Member, master: Member) -> None:
+    """Makes a server a replica; clients that would go on to write to it have to connect again."""
+    await member.server("REPLICAOF", master.address, SERVER_PORT)
+
+
+async def settle(members: Sequence[Member], group: str, master: Member, epoch: int) -> None:
+    """Tells the sentinels of the new master, and the other replicas to follow it."""
+
+    async def repoint(member: Member) -> bool:
+        if (await member.state()).is_master:
+            return False
+        await follow(member, master)
+        return True
+
+    others = [member for member in members if member is not master]
+    await asyncio.gather(publish(members, group, master, epoch), ask(others, repoint))
+
+
+async def followers(members: Sequence[Member], master: Member) -> dict[Member, ServerState]:
+    """The replicas of a master that have its data and go on running."""
+    states = await ask([member for member in members if member is not master], lambda member: member.state())
+    return {
+        member: state
+        for member, state in states.items()
+        if not state.is_master and state.master == master.address and state.linked_once and not state.loading and not state.stopping
+    }
+
+
+def best(candidates: dict[Member, ServerState]) -> Member:
+    """The one with the highest offset; of equals the highest ordinal, which a rolling update restarts first. Raises NoSuccessor."""
+    if not candidates:
+        raise NoSuccessor("no replica that has the master's data answers")
+    return max(candidates, key=lambda member: (candidates[member].offset, member.ordinal))
+
+
+async def _pause(master: Member) -> None:
+    await master.server("CLIENT", "PAUSE", int(PAUSE_SECONDS * 1000), "WRITE")
+
+
+async def _caught_up(replica: Member, offset: int, deadline: float) -> None:
+    # The replica itself is asked: the master hears from it only once a second.
+    while (behind := offset - (await replica.state()).offset) > 0:
+        if time.monotonic() > deadline:
+            raise NoSuccessor(f"{replica} is still {behind} bytes behind")
+        await asyncio.sleep(_POLL_SECONDS)

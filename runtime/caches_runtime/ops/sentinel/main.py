@@ -1,0 +1,61 @@
+"""Puts an agent together from what its pod was given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from caches_runtime.ops.sentinel.agent import Agent
+from caches_runtime.ops.sentinel.members import SERVER_PORT, Member
+from caches_runtime.ops.sentinel.roles import OwnPod, Roles
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a pod tells its agent. Pods, and the Services of their addresses, are named GROUP-ORDINAL."""
+
+    group: str
+    members: int
+    engine: str
+    namespace: str
+    own: OwnPod
+    password_file: Path
+    run_folder: Path
+    data_folder: Path
+
+
+def run(settings: Settings) -> None:
+    """Runs the agent of a pod until the pod is stopped."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    password = settings.password_file.read_text().rstrip("\n")
+    members = []
+    for ordinal in range(settings.members):
+        name = f"{settings.group}-{ordinal}"
+        host = "127.0.0.1" if name == settings.own.name else None
+        members.append(Member(ordinal, await _resolve(f"{name}.{settings.namespace}.svc"), password, settings.group, host))
+    own = next(member for member in members if member.pod == settings.own.name)
+    roles = Roles(settings.group, settings.engine, SERVER_PORT, settings.own)
+    agent = Agent(settings.group, members, own, roles, settings.run_folder, settings.data_folder)
+    agent.status.serve()
+    await agent.run()
+
+
+async def _resolve(name: str) -> str:
+    """The address of a member's Service: fixed, so it is asked for once and names play no part in a failover."""
+    while True:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            return str(found[0][4][0])
+        except socket.gaierror as error:
+            log.info("%s: %s", name, error)
+            await asyncio.sleep(0.5)

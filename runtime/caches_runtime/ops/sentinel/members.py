@@ -1,0 +1,159 @@
+"""The members of a group: how to reach each one's server and sentinel, and what they say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+SERVER_PORT = 6379
+SENTINEL_PORT = 26379
+USER = "system"
+# A server that does not answer in this time can't take part in anything that is to take less than a second.
+TIMEOUT_SECONDS = 0.5
+
+Result = TypeVar("Result")
+# Everything that not answering can look like; redis-py lets some of the first kind through.
+UNREACHABLE = (RedisError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """What a server says of its replication."""
+
+    role: str
+    """master or slave, as INFO has it."""
+    offset: int
+    """Bytes of the replication stream that it has."""
+    master: str
+    """Whom it follows, as a replica."""
+    link_up: bool
+    linked_once: bool
+    """Whether, as a replica, it has followed a master since it started: else its data is what its volume held."""
+    loading: bool
+    stopping: bool
+
+    @property
+    def is_master(self) -> bool:
+        return self.role == "master"
+
+
+@dataclass(frozen=True)
+class SentinelView:
+    """What a sentinel believes."""
+
+    id: str
+    master: str
+    config_epoch: int
+
+
+class Member:
+    """One pod of the group, known by the address of its own Service, which never changes."""
+
+    def __init__(self, ordinal: int, address: str, password: str, group: str, host: str | None = None) -> None:
+        """`host` is where it is reached when that is another address than what the group knows it by, as from within its pod."""
+        self.ordinal = ordinal
+        self.address = address
+        self._group = group
+        self._host = host or address
+        self._server = _client(self._host, SERVER_PORT, password)
+        self._sentinel = _client(self._host, SENTINEL_PORT, password)
+
+    @property
+    def pod(self) -> str:
+        return f"{self._group}-{self.ordinal}"
+
+    def __repr__(self) -> str:
+        return self.pod
+
+    async def server(self, *command: str | int) -> Any:
+        """Runs a command on the server."""
+        return await self._server.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def sentinel(self, *command: str | int) -> Any:
+        """Runs a command on the sentinel."""
+        return await self._sentinel.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def state(self) -> ServerState:
+        """Raises one of UNREACHABLE."""
+        return parse_info(await self.server("INFO"))
+
+    async def view(self) -> SentinelView:
+        """Raises one of UNREACHABLE, also when the sentinel does not know the group."""
+        fields = await self.sentinel("SENTINEL", "MASTER", self._group)
+        described = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
+        return SentinelView(await self.sentinel("SENTINEL", "MYID"), described["ip"], int(described["config-epoch"]))
+
+    async def is_refused(self) -> bool:
+        """Whether nobody listens on the server's port. Asked from within the pod, that means that the process has ended."""
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(self._host, SERVER_PORT), TIMEOUT_SECONDS)
+        except ConnectionRefusedError:
+            return True
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return False
+
+    async def close(self) -> None:
+        await self._server.aclose()
+        await self._sentinel.aclose()
+
+
+def parse_info(info: str) -> ServerState:
+    """The fields of INFO that replication is decided by."""
+    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    is_master = fields["role"] == "master"
+    return ServerState(
+        role=fields["role"],
+        offset=int(fields["master_repl_offset"] if is_master else fields["slave_repl_offset"]),
+        master=fields.get("master_host", ""),
+        link_up=fields.get("master_link_status") == "up",
+        linked_once=is_master or fields.get("master_link_status") == "up" or int(fields.get("master_link_down_since_seconds", -1)) >= 0,
+        loading=fields.get("loading") == "1",
+        stopping=int(fields.get("shutdown_in_milliseconds", 0)) > 0,
+    )
+
+
+def majority(values: Iterable[str], total: int) -> str | None:
+    """The value that more than half of all members gave, however many have answered."""
+    most = Counter(values).most_common(1)
+    return most[0][0] if most and most[0][1] > total // 2 else None
+
+
+async def ask(members: Sequence[Member], question: Callable[[Member], Awaitable[Result]]) -> dict[Member, Result]:
+    """The answers of those that answered, asked at the same time."""
+
+    async def answer(member: Member) -> Result | None:
+        try:
+            return await question(member)
+        except UNREACHABLE:
+            return None
+
+    answers = await asyncio.gather(*(answer(member) for member in members))
+    return {member: given for member, given in zip(members, answers, strict=True) if given is not None}
+
+
+def _client(host: str, port: int, password: str) -> Redis:
+    client = Redis(
+        host=host,
+        port=port,
+        username=USER,
+        password=password,
+        decode_responses=True,
+        protocol=2,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        driver_info=None,  # else it sends commands of its own, which this user may not
+    )
+    # Replies as the server gives them.
+    client.response_callbacks.clear()
+    return client

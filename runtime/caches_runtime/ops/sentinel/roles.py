@@ -1,0 +1,91 @@
+"""Who is the master, for those who only know Services: an endpoint for the master's, a label for the readers'."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx2
+import lightkube
+from lightkube.core.exceptions import ApiError
+from lightkube.resources.core_v1 import Pod
+from lightkube.resources.discovery_v1 import EndpointSlice
+from lightkube.types import PatchType
+
+log = logging.getLogger(__name__)
+
+LABEL = "pulumi-caches/role"
+MASTER, REPLICA = "master", "replica"
+# Everything that an API server that can't be asked looks like; ApiError is one of them.
+UNAVAILABLE = (httpx2.HTTPError,)
+
+
+@dataclass(frozen=True)
+class OwnPod:
+    """The pod that the agent is in."""
+
+    name: str
+    uid: str
+    ip: str
+
+
+class Roles:
+    """Shows the own pod's role.
+
+    The master's Service has one EndpointSlice with one endpoint, which a new master replaces in one step: there are never two,
+    and nodes have one change to follow. The slice belongs to the pod, so it does not outlive it: addresses are used again.
+    """
+
+    def __init__(self, group: str, port_name: str, port: int, own: OwnPod) -> None:
+        self._client = lightkube.AsyncClient()
+        self._slice = f"{group}-master"
+        self._group = group
+        self._ports = [{"name": port_name, "port": port, "protocol": "TCP"}]
+        self._own = own
+        self._shown: str | None = None
+
+    async def show(self, role: str) -> None:
+        """Does nothing when the role is the one that was shown last."""
+        if role == self._shown:
+            return
+        if role == MASTER:
+            await self._take_endpoint()
+        await self._client.patch(Pod, self._own.name, {"metadata": {"labels": {LABEL: role}}})
+        self._shown = role
+        log.info("%s is shown as %s", self._own.name, role)
+
+    async def master(self) -> str | None:
+        """The pod that the master's Service leads to."""
+        try:
+            found = await self._client.get(EndpointSlice, self._slice)
+        except ApiError as error:
+            if error.status.code == 404:
+                return None
+            raise
+        return next((endpoint.targetRef.name for endpoint in found.endpoints or [] if endpoint.targetRef), None)
+
+    async def _take_endpoint(self) -> None:
+        wanted = self._endpoint_slice()
+        try:
+            await self._client.patch(EndpointSlice, self._slice, wanted, patch_type=PatchType.MERGE)
+        except ApiError as error:
+            if error.status.code != 404:
+                raise
+            await self._client.create(cast("EndpointSlice", EndpointSlice.from_dict(wanted)))
+
+    def _endpoint_slice(self) -> dict[str, Any]:
+        pod = {"kind": "Pod", "name": self._own.name, "uid": self._own.uid}
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": self._slice,
+                "labels": {"kubernetes.io/service-name": self._group, "endpointslice.kubernetes.io/managed-by": "pulumi-caches"},
+                "ownerReferences": [{"apiVersion": "v1", **pod}],
+            },
+            "addressType": f"IPv{ipaddress.ip_address(self._own.ip).version}",
+            "endpoints": [{"addresses": [self._own.ip], "conditions": {"ready": True}, "targetRef": pod}],
+            "ports": self._ports,
+        }

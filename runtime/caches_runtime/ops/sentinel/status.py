@@ -1,0 +1,61 @@
+"""What an agent tells over HTTP: whether its server may be written to or read from, and how new its data was at the start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import asdict
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from caches_runtime.ops.sentinel.members import TIMEOUT_SECONDS, Member, ServerState
+from caches_runtime.ops.sentinel.succession import Progress
+
+PORT = 8080
+
+
+class Status:
+    """Answers /master and /replica with 200 or 503, and /restored with a Progress. No secret, so no password."""
+
+    def __init__(self, restored: Progress) -> None:
+        self._role = ""
+        self._restored = restored
+
+    def update(self, state: ServerState, serving: bool) -> None:
+        """The own server's state; serving is whether the group agrees with it."""
+        self._role = ("/master" if state.is_master else "/replica") if serving else ""
+
+    def serve(self, port: int = PORT) -> None:
+        """Starts answering, in a thread of its own."""
+        status = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = self.path in ("/restored", status._role)
+                body = json.dumps(asdict(status._restored)).encode() if self.path == "/restored" else b""
+                self.send_response(HTTPStatus.OK if found else HTTPStatus.SERVICE_UNAVAILABLE)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Asked several times a second: nobody wants to read of it."""
+
+        threading.Thread(target=ThreadingHTTPServer(("", port), Handler).serve_forever, daemon=True).start()
+
+
+async def restored_of(member: Member, port: int = PORT) -> Progress:
+    """What a member's agent says of the data that its server found when it started. Raises OSError or TimeoutError."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        reader, writer = await asyncio.open_connection(member.address, port)
+        try:
+            writer.write(b"GET /restored HTTP/1.0\r\n\r\n")
+            reply = await reader.read()
+        finally:
+            writer.close()
+    head, _, body = reply.partition(b"\r\n\r\n")
+    if b" 200 " not in head.partition(b"\r\n")[0]:
+        raise ConnectionError(f"{member} said {head[:80]!r}")
+    return Progress(**json.loads(body))

@@ -1,0 +1,132 @@
+"""A SentinelGroup under observation: its pods' processes, and what must hold after every fault."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from cluster.deployed import Deployed, call, eventually
+
+ROLE = "pulumi-caches/role"
+_CUT = """
+table inet cut {
+  chain in { type filter hook input priority 0; policy drop; iif lo accept; }
+  chain out { type filter hook output priority 0; policy drop; oif lo accept; }
+}
+"""
+
+
+class Group(Deployed):
+    """One SentinelGroup named `cache` with three members."""
+
+    def __init__(self, scratch: Path, namespace: str) -> None:
+        super().__init__(scratch, namespace, "SentinelGroup")
+        self.members = 3
+
+    @property
+    def password(self) -> str:
+        return str(self.connection()["password"])
+
+    def pod_names(self) -> list[str]:
+        return [f"cache-{ordinal}" for ordinal in range(self.members)]
+
+    def master(self) -> str:
+        """The pod that the master's Service leads to."""
+        endpoints = self.get("endpointslice", "cache-master")["endpoints"]
+        assert len(endpoints) == 1, "a Service of a master has one endpoint"
+        return str(endpoints[0]["targetRef"]["name"])
+
+    def replicas(self) -> list[str]:
+        return [pod for pod in self.pod_names() if pod != self.master()]
+
+    def signal(self, pod: str, program: str, number: signal.Signals) -> None:
+        """Signals a container's process from outside, because its first process ignores what comes from inside."""
+        os.kill(self._process(pod, program), number)
+
+    def ask(self, host: str, *command: str) -> Any:
+        return call(f"{host}.{self.namespace}.svc", self.secret, *command)
+
+    def await_whole(self) -> None:
+        """Waits until the group is as it should be, and fails when it never is."""
+        self.secret = self.password
+        self.await_ready()
+        said = [""]
+
+        def whole() -> bool:
+            said[0] = self._fault()
+            return not said[0]
+
+        try:
+            eventually(whole, "the group is whole")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {said[0]}") from None
+
+    def _fault(self) -> str:
+        """What is not as it should be; empty when all is."""
+        roles = {pod: self.ask(pod, "ROLE") for pod in self.pod_names()}
+        masters = [pod for pod, role in roles.items() if role[0] == "master"]
+        if len(masters) != 1:
+            return f"masters: {masters}"
+        if self.master() != masters[0]:
+            return f"the Service leads to {self.master()}, and {masters[0]} is the master"
+        followers = {pod: (role[3], role[1]) for pod, role in roles.items() if pod != masters[0]}
+        address = self.get("service", masters[0])["spec"]["clusterIP"]
+        if any(state != ("connected", address) for state in followers.values()):
+            return f"replicas: {followers}"
+        named = {pod: self._named_master(pod) for pod in self.pod_names()}
+        if set(named.values()) != {address}:
+            return f"the sentinels name {named}, and {address} is the master"
+        labels = {item["metadata"]["name"]: item["metadata"]["labels"].get(ROLE) for item in self.get("pods")["items"]}
+        wanted = {pod: "master" if pod == masters[0] else "replica" for pod in self.pod_names()}
+        if {pod: labels.get(pod) for pod in wanted} != wanted:
+            return f"labels: {labels}"
+        sizes = {pod: self.ask(pod, "DBSIZE") for pod in self.pod_names()}
+        return "" if len(set(sizes.values())) == 1 else f"keys: {sizes}"
+
+    def _named_master(self, pod: str) -> str:
+        reply = call(f"{pod}.{self.namespace}.svc", self.secret, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "cache", port=26379)
+        return str(reply[0]) if isinstance(reply, list) else str(reply)
+
+    def cut(self, pod: str) -> None:
+        """Cuts a pod off from all others."""
+        self._in_network(pod, "nft", "--file", "-", input=_CUT)
+
+    def heal(self, pod: str) -> None:
+        self._in_network(pod, "nft", "delete", "table", "inet", "cut")
+
+    def _in_network(self, pod: str, *command: str, input: str = "") -> None:
+        subprocess.run(["nsenter", f"--target={self._process(pod, 'server')}", "--net", *command], input=input, text=True, check=True)
+
+    def _process(self, pod: str, program: str) -> int:
+        found = [pid for pid in _processes(program) if _host_name(pid) == pod and _namespace(pid) == self.namespace]
+        assert len(found) == 1, f"{program} of {pod}: {found}"
+        return found[0]
+
+
+def _processes(program: str) -> list[int]:
+    """Every `server` or `sentinel` on this machine."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if title.startswith(("redis-", "valkey-")) and ("[sentinel]" in title) is (program == "sentinel"):
+            found.append(int(folder.name))
+    return found
+
+
+def _host_name(pid: int) -> str:
+    return subprocess.run(["nsenter", f"--target={pid}", "--uts", "hostname"], capture_output=True, text=True).stdout.strip()
+
+
+def _namespace(pid: int) -> str:
+    """From the environment that every container of a group has."""
+    try:
+        words = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return next((word.removeprefix("NAMESPACE=") for word in words if word.startswith("NAMESPACE=")), "")

@@ -1,0 +1,118 @@
+"""Clients inside the cluster's network that write until standard input closes, then read back every acknowledged write.
+
+`writers.py KIND…` with the connection as a line of JSON on standard input; each KIND is a client of its own: `service` (knows only
+host and port), `sentinel` (asks the sentinels), `cluster`. With `+wait` a write counts as acknowledged when a replica has it too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+EVERY_SECONDS = 0.002
+# As a client should have them: what takes longer has failed.
+TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+REPORTED_GAP_SECONDS = 0.05
+READ_BATCH = 500
+
+
+class Writer:
+    """One client: sets a key of its own for each write."""
+
+    def __init__(self, kind: str, connection: dict[str, Any]) -> None:
+        self.kind, _, self._wait = kind.partition("+")
+        self._name = kind
+        self._connection = connection
+        self._client = self._connect()
+        self._acknowledged: list[int] = []
+        self._errors: Counter[str] = Counter()
+        self._gaps: list[tuple[float, float]] = []
+
+    def write(self, stop: threading.Event) -> None:
+        number, last = 0, time.time()
+        while not stop.wait(EVERY_SECONDS):
+            number += 1
+            try:
+                self._client.set(f"{self._name}:{number}", number)
+                if self._wait and not self._client.wait(1, 500):
+                    self._errors["no replica had it in time"] += 1
+                    continue
+            except (redis.RedisError, OSError) as error:
+                self._errors[f"{type(error).__name__}: {error}"[:80]] += 1
+                continue
+            now = time.time()
+            if now - last > REPORTED_GAP_SECONDS:
+                self._gaps.append((last, now - last))
+            last = now
+            self._acknowledged.append(number)
+
+    def report(self) -> dict[str, Any]:
+        lost = [number for number, value in zip(self._acknowledged, self._values(), strict=True) if value != str(number)]
+        return {
+            "written": len(self._acknowledged),
+            "lost": len(lost),
+            "errors": dict(self._errors),
+            "longest_gap_seconds": max((length for _, length in self._gaps), default=0.0),
+            "gaps": self._gaps,
+        }
+
+    def _values(self) -> list[str | None]:
+        keys = [f"{self._name}:{number}" for number in self._acknowledged]
+        values: list[str | None] = []
+        for start in range(0, len(keys), READ_BATCH):
+            values += self._read(keys[start : start + READ_BATCH])
+        return values
+
+    def _read(self, keys: list[str]) -> list[str | None]:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if isinstance(self._client, RedisCluster):
+                    return cast("list[str | None]", self._client.mget_nonatomic(keys))
+                return cast("list[str | None]", self._client.mget(keys))
+            except (redis.RedisError, OSError):
+                if time.monotonic() > deadline:
+                    raise
+
+    def _connect(self) -> Any:
+        common = {"password": self._connection["password"], "decode_responses": True, **TIMEOUTS}
+        once = Retry(NoBackoff(), 0)
+        if self.kind == "service":
+            return redis.Redis(host=self._connection["host"], port=self._connection["port"], retry=once, **common)
+        if self.kind == "sentinel":
+            addresses = [(host, int(port)) for host, port in (name.rsplit(":", 1) for name in self._connection["sentinels"])]
+            to_sentinels = {"password": common["password"], "socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry": once}
+            sentinel = Sentinel(addresses, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
+            return sentinel.master_for(self._connection["master_name"], retry=once, **common)  # type: ignore[no-untyped-call]
+        addresses = [(host, int(port)) for host, port in (name.rsplit(":", 1) for name in self._connection["nodes"])]
+        nodes = [ClusterNode(host, port) for host, port in addresses]  # type: ignore[no-untyped-call]
+        return RedisCluster(startup_nodes=nodes, **common)
+
+
+def main() -> None:
+    connection = json.loads(sys.stdin.readline())
+    writers = [Writer(kind, connection) for kind in sys.argv[1:]]
+    stop = threading.Event()
+    threads = [threading.Thread(target=writer.write, args=[stop], daemon=True) for writer in writers]
+    for thread in threads:
+        thread.start()
+    print("started", flush=True)
+    sys.stdin.read()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({kind: writer.report() for kind, writer in zip(sys.argv[1:], writers, strict=True)}))
+
+
+if __name__ == "__main__":
+    main()
