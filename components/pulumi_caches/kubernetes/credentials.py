@@ -141,19 +141,17 @@ def make_credentials(
 
 def await_password_job(
     name: str,
-    credentials: Credentials,
+    rotation: pulumi.Output[str],
     pod: dict[str, Any],
     metadata: dict[str, Any],
     opts: pulumi.ResourceOptions,
-) -> "k8s.batch.v1.Job | None":
+) -> "k8s.batch.v1.Job":
     """After a rotation, a Job that ends when every server accepts the password: only then is the deployment finished.
 
     Its pod has a name label of its own, so that no Service or disruption budget of the servers takes it for one of them.
     """
-    if credentials.rotation is None:
-        return None
     pod_labels = {**metadata["labels"], labels.NAME: "await-password"}
-    annotations = {"pulumi-caches/rotation": credentials.rotation}
+    annotations = {"pulumi-caches/rotation": rotation}
     return k8s.batch.v1.Job(
         f"{name}-await-password",
         metadata={**metadata, "name": f"{name}-await-password"},

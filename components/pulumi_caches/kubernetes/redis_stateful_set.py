@@ -103,10 +103,11 @@ class RedisStatefulSet(pulumi.ComponentResource):
             ready += [replica, reader]
         if plan.replicas or not plan.evictable:
             k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
-        waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"HOSTS": " ".join(plan.pods())}, volumes)
-        job = await_password_job(name, credentials, waiting, plan.metadata(), after(*ready))
+        if credentials.rotation is not None:
+            waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"HOSTS": " ".join(plan.pods())}, volumes)
+            ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(*ready)))
 
-        self.connection = plan.connection(credentials.password, [*ready, *([job] if job else [])])
+        self.connection = plan.connection(credentials.password, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
         self.register_outputs(
