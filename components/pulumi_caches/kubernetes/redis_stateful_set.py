@@ -90,7 +90,8 @@ class RedisStatefulSet(pulumi.ComponentResource):
         client = k8s.core.v1.Service(name, metadata=plan.metadata("", PRIMARY), spec=plan.service_spec(PRIMARY), opts=child)
         ready: list[pulumi.Resource] = [primary, client]
         if plan.replicas:
-            # After the primary: in an update reads go on while it restarts, then the replicas follow one by one.
+            # After the primary, so that reads can go on while it restarts. No promise yet: pulumi-kubernetes 4.25 mostly takes a
+            # changed StatefulSet for ready before its pod has restarted, and then both restart together.
             replica = k8s.apps.v1.StatefulSet(
                 f"{name}-replica",
                 metadata=plan.metadata("-replica", REPLICA),
