@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -388,3 +388,7 @@ def pods(programs: Programs, *names: str) -> Iterator[list[Pod]]:
             closing.callback(pod.close)
             made.append(pod)
         yield made
+
+
+# What makes the named pods of one network, for an engine that is chosen elsewhere.
+Makes = Callable[..., list[Pod]]

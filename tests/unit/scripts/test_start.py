@@ -1,54 +1,17 @@
-"""The scripts that run in the pods, against real Redis and Valkey servers in a network of their own."""
+"""start.sh: the server that it becomes, and when it refuses to become one."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from signal import SIGKILL, SIGSTOP
+from signal import SIGSTOP
 
 import pytest
 import redis
 from embedded.waiting import until
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from unit.servers import PASSWORD, SYSTEM_PASSWORD, Pod, call, find_programs, pods, send
-
-Makes = Callable[..., list[Pod]]
-PASSES = ""
-
-
-@pytest.fixture(params=["redis", "valkey"])
-def make(request: pytest.FixtureRequest) -> Iterator[Makes]:
-    """Makes the named pods of one network."""
-    programs = find_programs(request.param)
-    with ExitStack() as closing:
-        yield lambda *names: closing.enter_context(pods(programs, *names))
-
-
-@pytest.fixture
-def pod(make: Makes) -> Pod:
-    """A single pod, the primary's."""
-    return make("primary")[0]
-
-
-@pytest.fixture
-def pair(make: Makes) -> tuple[Pod, Pod]:
-    """A primary with data, and a replica that has it too."""
-    primary, replica = make("primary", "replica")
-    primary.serve()
-    primary.connect().set("fruit", "apple")
-    replica.serve("replica")
-    await_copy(replica)
-    return primary, replica
-
-
-def await_copy(replica: Pod) -> None:
-    """Waits until a replica has the primary's data, also on disk: before, it does not end when it is asked to."""
-    replica.await_info("master_link_status", "up")
-    replica.await_info("aof_rewrite_in_progress", "0")
+from unit.scripts.waiting import PASSES, await_copy, await_probe
+from unit.servers import PASSWORD, SYSTEM_PASSWORD, Makes, Pod, call
 
 
 def await_value(pod: Pod, key: str, value: str) -> None:
@@ -57,19 +20,7 @@ def await_value(pod: Pod, key: str, value: str) -> None:
     assert until(lambda: client.get(key) == value, 10, every=0.02), f"{pod.name}: {key} is {client.get(key)!r}"
 
 
-def await_probe(pod: Pod, kind: str, passes: bool, seconds: float = 10, **environment: str) -> str:
-    """What probe.sh says once it passes, or does not."""
-    said = ["nothing yet"]
-
-    def as_wanted() -> bool:
-        said.append(pod.probe(kind, **environment))
-        return (said[-1] == PASSES) is passes
-
-    assert until(as_wanted, seconds, every=0.05), said[-1]
-    return said[-1]
-
-
-# start.sh: the users and their passwords
+# The users and their passwords
 
 
 def test_the_server_runs_with_the_rendered_configuration(pod: Pod) -> None:
@@ -182,7 +133,7 @@ def test_what_is_written_is_only_for_the_server(pod: Pod) -> None:
     assert {file.name: oct(file.stat().st_mode & 0o777) for file in written} == {"server.conf": "0o600", "accepted": "0o600"}
 
 
-# start.sh: replicas
+# Replicas
 
 
 def test_a_replica_follows_the_primary_also_after_a_restart(pair: tuple[Pod, Pod]) -> None:
@@ -206,7 +157,7 @@ def test_a_restarted_primary_has_its_data_and_its_replicas(pair: tuple[Pod, Pod]
     assert replica.connect().get("fruit") == "apple"
 
 
-# start.sh: a primary that lost its data
+# A primary that lost its data
 
 
 def test_a_primary_without_data_does_not_erase_its_replica(pair: tuple[Pod, Pod]) -> None:
@@ -313,225 +264,3 @@ def test_a_replica_without_data_starts(pair: tuple[Pod, Pod]) -> None:
     replica.lose_data()
     replica.serve("replica")
     await_value(replica, "fruit", "apple")
-
-
-# probe.sh
-
-
-def test_a_healthy_primary_is_alive_and_ready(pod: Pod) -> None:
-    pod.serve()
-    assert (pod.probe("alive"), pod.probe("ready")) == (PASSES, PASSES)
-
-
-def test_a_healthy_replica_is_alive_and_ready(pair: tuple[Pod, Pod]) -> None:
-    _, replica = pair
-    assert (replica.probe("alive"), replica.probe("ready")) == (PASSES, PASSES)
-
-
-def test_where_nothing_listens_it_is_neither_alive_nor_ready(pod: Pod) -> None:
-    pod.serve().end()
-    for kind in ("alive", "ready"):
-        assert "Connection refused" in pod.probe(kind)
-
-
-def test_a_stopped_server_is_not_alive_and_the_probe_does_not_hang(pod: Pod) -> None:
-    pod.serve().process.send_signal(SIGSTOP)
-    began = time.monotonic()
-    assert pod.probe("alive") != PASSES
-    # Below the 10 s that a kubelet gives it.
-    assert time.monotonic() - began < 6
-
-
-def test_while_data_is_loaded_it_is_alive_but_not_ready(pod: Pod) -> None:
-    pod.serve(persistence="rdb")
-    pod.connect().mset({f"key {number}": "x" * 100 for number in range(5000)})
-    pod.server.end()
-    # 10 s for all of it, with a look at the clients every few keys.
-    pod.serve(persistence="rdb", extra_config=["key-load-delay 2000", "loading-process-events-interval-bytes 1024"])
-    assert pod.probe("alive") == PASSES
-    assert "loading" in pod.probe("ready")
-    pod.connect().config_set("key-load-delay", 0)
-    await_probe(pod, "ready", passes=True)
-
-
-def test_while_a_script_blocks_the_server_it_is_alive_but_not_ready(pod: Pod) -> None:
-    pod.serve(extra_config=["busy-reply-threshold 10"])
-    send(pod.connect(), "EVAL", "while true do end", "0")
-    other = pod.connect()
-
-    def busy() -> bool:
-        try:
-            return not other.ping()
-        except redis.ResponseError as refused:
-            return "BUSY" in str(refused)
-
-    assert until(busy, 5, every=0.01)
-    assert pod.probe("alive") == PASSES
-    assert "BUSY" in pod.probe("ready")
-    other.script_kill()
-    await_probe(pod, "ready", passes=True)
-
-
-def test_with_all_connections_taken_it_is_alive(pod: Pod) -> None:
-    pod.serve(max_clients=3)
-
-    def full() -> bool:
-        try:
-            return not pod.connect().ping()
-        except redis.ConnectionError as refused:
-            return "max number of clients" in str(refused)
-
-    assert until(full, 5, every=0.01)
-    # More than once: how much of the refusal a client reads is a matter of luck.
-    assert [pod.probe("alive") for _ in range(20)] == [PASSES] * 20
-
-
-def test_a_server_that_knows_another_system_password_is_alive(pod: Pod) -> None:
-    pod.serve()
-    pod.credentials(system="another")
-    assert pod.probe("alive") == PASSES
-    assert pod.probe("ready") != PASSES
-
-
-def test_a_replica_that_never_had_the_data_is_not_ready(make: Makes) -> None:
-    _, replica = make("primary", "replica")
-    replica.serve("replica")
-    assert "has not copied" in replica.probe("ready")
-    assert replica.probe("alive") == PASSES
-
-
-def test_a_replica_that_lost_its_primary_is_ready_for_a_limited_time(pair: tuple[Pod, Pod]) -> None:
-    primary, replica = pair
-    primary.server.end(SIGKILL)
-    replica.await_info("master_link_status", "down")
-    assert replica.probe("ready", MAX_STALE_SECONDS="1") == PASSES
-    assert "lost the primary" in await_probe(replica, "ready", passes=False, MAX_STALE_SECONDS="1")
-    assert replica.probe("ready", MAX_STALE_SECONDS="60") == PASSES
-    assert replica.probe("alive") == PASSES
-    primary.serve()
-    await_probe(replica, "ready", passes=True, MAX_STALE_SECONDS="1")
-
-
-def test_a_server_in_another_role_is_not_ready(pair: tuple[Pod, Pod]) -> None:
-    primary, replica = pair
-    call(replica.connect(), "REPLICAOF", "NO", "ONE")
-    assert "is a primary and should be a replica" in replica.probe("ready")
-    call(primary.connect(), "REPLICAOF", replica.name, "6379")
-    assert "is a replica and should be the primary" in primary.probe("ready")
-
-
-def test_without_a_password_it_is_not_ready_and_keeps_the_ones_it_has(pod: Pod) -> None:
-    pod.serve()
-    for empty in ("", "\n", None):
-        pod.credentials(password=empty)
-        assert "/credentials/password" in pod.probe("ready")
-        assert [pod.accepts(password) for password in (PASSWORD, "", None)] == [True, False, False]
-
-
-# Rotation
-
-
-class Writer:
-    """A client that writes all the time, on one connection."""
-
-    def __init__(self, pod: Pod) -> None:
-        self._client = pod.connect()
-        self._ended = threading.Event()
-        self._problem: Exception | None = None
-        self._thread = threading.Thread(target=self._write)
-        self.written = 0
-
-    def __enter__(self) -> Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def goes_on(self) -> bool:
-        """Whether it wrote something after this was called."""
-        before = self.written
-        return until(lambda: self.written > before + 1 or self._problem is not None, 5, every=0.001) and self._problem is None
-
-    def _write(self) -> None:
-        try:
-            while not self._ended.is_set():
-                self._client.set("number", self.written)
-                self.written += 1
-        except redis.RedisError as problem:
-            self._problem = problem
-
-
-def test_passwords_rotate_without_disturbing_anybody(pair: tuple[Pod, Pod]) -> None:
-    primary, replica = pair
-    full_copies = primary.info("sync_full")
-    with Writer(primary) as writer:
-        assert writer.goes_on()
-
-        for pod in pair:
-            pod.credentials(password="new", previous=PASSWORD)
-            assert pod.probe("ready") == PASSES
-            assert [pod.accepts(password) for password in ("new", PASSWORD, "wrong", None)] == [True, True, False, False]
-        assert writer.goes_on()
-
-        for pod in pair:
-            pod.credentials(previous=None)
-            assert pod.probe("ready") == PASSES
-            assert [pod.accepts(password) for password in ("new", PASSWORD, "wrong", None)] == [True, False, False, False]
-            assert pod.accepts(SYSTEM_PASSWORD, "system")
-        assert writer.goes_on()
-
-    assert replica.info("master_link_status", "new") == "up"
-    assert primary.info("sync_full", "new") == full_copies
-
-
-def test_a_restarted_server_knows_the_rotated_passwords(pod: Pod) -> None:
-    pod.serve()
-    pod.credentials(password="new", previous=PASSWORD)
-    assert pod.probe("ready") == PASSES
-    pod.server.end()
-    pod.serve()
-    assert [pod.accepts(password) for password in ("new", PASSWORD, None)] == [True, True, False]
-    pod.credentials(previous=None)
-    assert pod.probe("ready") == PASSES
-    assert [pod.accepts(password) for password in ("new", PASSWORD)] == [True, False]
-
-
-def test_passwords_that_could_not_be_applied_are_tried_again(pod: Pod) -> None:
-    pod.serve().end()
-    pod.credentials(password="new")
-    for _ in range(2):
-        assert "passwords could not be changed" in pod.probe("ready")
-
-
-# await-password.sh
-
-
-def test_a_rotation_is_awaited_on_every_server(make: Makes) -> None:
-    primary, replica, job = make("primary", "replica", "job")
-    primary.serve()
-    replica.serve("replica")
-    await_copy(replica)
-    for pod in (primary, job):
-        pod.credentials(password="the-new-one", previous=PASSWORD)
-    assert primary.probe("ready") == PASSES
-
-    awaiting = job.begin("await-password.sh", HOSTS="primary replica")
-    awaiting.await_output("primary accepts the password\n")
-    awaiting.await_output("replica: ")
-    assert awaiting.process.poll() is None
-
-    replica.credentials(password="the-new-one", previous=PASSWORD)
-    assert replica.probe("ready") == PASSES
-    assert awaiting.wait() == 0
-    assert awaiting.output.endswith("replica accepts the password\n")
-    assert not any(secret in awaiting.output for secret in ("the-new-one", PASSWORD, SYSTEM_PASSWORD))
-
-
-def test_a_server_that_is_not_there_yet_is_awaited(make: Makes) -> None:
-    primary, job = make("primary", "job")
-    awaiting = job.begin("await-password.sh", HOSTS="primary")
-    awaiting.await_output("primary: ")
-    primary.serve()
-    assert awaiting.wait() == 0

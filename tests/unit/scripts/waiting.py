@@ -1,0 +1,26 @@
+"""Waiting for what servers and probes do in their own time."""
+
+from __future__ import annotations
+
+from embedded.waiting import until
+from unit.servers import Pod
+
+PASSES = ""
+
+
+def await_copy(replica: Pod) -> None:
+    """Waits until a replica has the primary's data, also on disk: before, it does not end when it is asked to."""
+    replica.await_info("master_link_status", "up")
+    replica.await_info("aof_rewrite_in_progress", "0")
+
+
+def await_probe(pod: Pod, kind: str, passes: bool, seconds: float = 10, **environment: str) -> str:
+    """What probe.sh says once it passes, or does not."""
+    said = ["nothing yet"]
+
+    def as_wanted() -> bool:
+        said.append(pod.probe(kind, **environment))
+        return (said[-1] == PASSES) is passes
+
+    assert until(as_wanted, seconds, every=0.05), said[-1]
+    return said[-1]
