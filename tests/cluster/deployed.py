@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from embedded import paths
+from common import paths
 from embedded.layout import Layout
 from engine.program import Program
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 from availability import unavailable
-from embedded import paths
+from common import paths
 
 pytestmark = pytest.mark.cluster
 

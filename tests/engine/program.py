@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from availability import unavailable
+from common.console import Failure
 from driver import engine
-from embedded.console import Failure
 
 STACK = "test"
 # Far more than any command of the tests or the benchmark takes; one that hangs must not hang CI.

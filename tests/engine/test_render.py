@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from availability import unavailable
+from common import go_build, paths
 from driver import engine, python_environment
-from embedded import go_build, paths
 
 pytestmark = pytest.mark.engine
 

@@ -21,9 +21,9 @@ from typing import Any
 
 import redis
 from availability import unavailable
+from common.console import Failure
+from common.waiting import until
 from embedded import rootfs
-from embedded.console import Failure
-from embedded.waiting import until
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes import redis_conf
 from pulumi_caches.kubernetes.pod import USER, config_files

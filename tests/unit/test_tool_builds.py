@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from availability import unavailable
+from common import go_build, paths
 from driver import python_environment
-from embedded import go_build, paths
 
 MAIN = """package main
 
@@ -27,7 +27,7 @@ WORKING = 'package main\n\nfunc main() { println("works") }\n'
 BUILD = """
 import sys
 from pathlib import Path
-from embedded import console, go_build, paths
+from common import console, go_build, paths
 
 paths.TOOLS = Path(sys.argv[1])
 go_build.RECIPES["tiny"] = go_build.Recipe(packages=(".",))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from availability import unavailable
+from common import go_build, paths
+from common.console import Failure
 from driver import engine, stack, target
 from driver.target import Target
-from embedded import go_build, paths
-from embedded.console import Failure
 from pulumi_caches import require_pulumi
 from unit.person import forget_settings
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from availability import unavailable
+from common import go_build, paths
 from driver import engine, stack_cli
-from embedded import go_build, paths
 from unit.person import forget_settings
 
 TOOLS = paths.TOOLS
@@ -43,7 +43,7 @@ def test_a_python_that_is_too_old_is_refused_in_one_line(name: str) -> None:
     assert done.stderr == "error: Python 3.9 is too old: 3.11 or newer is needed (`make PYTHON=python3.11 …` names one)\n"
 
 
-@pytest.mark.parametrize("name", ["stack", "node", "build", "lint", "driver/__init__.py", "embedded/__init__.py"])
+@pytest.mark.parametrize("name", ["stack", "node", "build", "lint", "common/__init__.py", "driver/__init__.py", "embedded/__init__.py"])
 def test_what_an_old_python_reads_before_it_is_refused_has_no_newer_syntax(name: str) -> None:
     ast.parse((TOOLS / name).read_text(), feature_version=(3, 7))
 

@@ -10,8 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import go_build, paths
-from embedded.console import Failure, run, say, step
+from common import go_build, paths
+from common.console import Failure, run, say, step
 
 MINIMUM = (3, 237)
 _BUILT = ("pulumi", "pulumi-language-python", "pulumi-language-yaml", "pulumi-resource-kubernetes")

@@ -6,8 +6,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from embedded.console import Failure, say, step, table
-from embedded.waiting import until
+from common.console import Failure, say, step, table
+from common.waiting import until
 
 from driver.stack import Stack, connections, words
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from embedded import paths
-from embedded.console import Failure, step
+from common import paths
+from common.console import Failure, step
 
 FOLDER = paths.CHECKOUT / ".venv"
 PYTHON = FOLDER / "bin" / "python"

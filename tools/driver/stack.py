@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedded import paths
-from embedded.console import Failure, say
+from common import paths
+from common.console import Failure, say
 
 from driver import engine, target
 from driver.target import Target

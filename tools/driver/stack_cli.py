@@ -9,8 +9,8 @@ import shutil
 import subprocess
 from typing import Any
 
-from embedded import paths
-from embedded.console import Failure, fail_with, say, table
+from common import paths
+from common.console import Failure, fail_with, say, table
 
 from driver import proof, python_environment, stack, target
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from embedded import paths
-from embedded.console import Failure, run, step
+from common import paths
+from common.console import Failure, run, step
 from embedded.layout import Layout
 
 KIND_CLUSTER = "pulumi-caches"

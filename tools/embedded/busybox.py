@@ -9,8 +9,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from embedded import oci, paths
-from embedded.console import Failure, run
+from common import paths
+from common.console import Failure, run
+
+from embedded import oci
 
 BUSYBOX = "caches.test/busybox:1"
 VOLUME_COMMAND = "/bin/volume"

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-from embedded.console import Failure
-from embedded.waiting import until
+from common.console import Failure
+from common.waiting import until
 
 _ROOT = Path("/sys/fs/cgroup")
 

@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from embedded import cgroups, control_plane, credentials, go_build, images, kubectl, machine, network, processes, worker
-from embedded.console import Failure, run, say, step
+from common import go_build
+from common.console import Failure, run, say, step
+from common.locking import locked
+
+from embedded import cgroups, control_plane, credentials, images, kubectl, machine, network, processes, worker
 from embedded.layout import API_ADDRESS, CLUSTER_DOMAIN, MAX_NODES, Layout, Node, Space
-from embedded.locking import locked
 
 _PROGRAMS = {
     **dict.fromkeys(("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"), "node"),

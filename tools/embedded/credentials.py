@@ -7,7 +7,8 @@ import json
 import secrets
 from pathlib import Path
 
-from embedded.console import run
+from common.console import run
+
 from embedded.layout import API_SERVER, MAX_NODES, Layout
 
 ADMINISTRATOR = "administrator"

@@ -8,8 +8,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from embedded import oci, paths, rootfs
-from embedded.console import run
+from common import paths
+from common.console import run
+
+from embedded import oci, rootfs
 
 NAME = "caches.test/debian:trixie"
 _RUNTIME = paths.CHECKOUT / "runtime"

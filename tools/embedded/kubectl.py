@@ -7,7 +7,8 @@ import os
 import subprocess
 from typing import Any
 
-from embedded.console import Failure
+from common.console import Failure
+
 from embedded.layout import Layout
 from embedded.processes import entering
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import paths
-from embedded.console import Failure
+from common import paths
+from common.console import Failure
 
 DEFAULT_INSTANCE = "caches"
 MAX_NODES = 5

@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from embedded.console import Failure, run, step
+from common.console import Failure, run, step
+
 from embedded.layout import Layout
 from embedded.worker import CNI_FOLDERS
 

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from common.console import Failure, fail_with, table
+
 from embedded import cluster, machine, processes
-from embedded.console import Failure, fail_with, table
 from embedded.images import DEFAULT_IMAGES
 from embedded.layout import MAX_NODES, Layout, Node
 

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from embedded.console import Failure
+from common.console import Failure
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _FOLDER = "blobs/sha256/"

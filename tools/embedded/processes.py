@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from common.console import Failure, run
+from common.waiting import until
+
 from embedded import cgroups
-from embedded.console import Failure, run
 from embedded.layout import Layout, Space
-from embedded.waiting import until
 
 HOLDER = "holder"
 # A process joins its control groups before it is the program, so that there is no moment at which it is in none.

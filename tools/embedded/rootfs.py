@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from embedded import go_build, paths
-from embedded.console import run, step
-from embedded.locking import locked
+from common import go_build, paths
+from common.console import run, step
+from common.locking import locked
 
 _RELEASE = "trixie"
 _PACKAGES = (

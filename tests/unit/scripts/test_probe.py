@@ -7,7 +7,7 @@ import time
 from signal import SIGKILL, SIGSTOP
 
 import redis
-from embedded.waiting import until
+from common.waiting import until
 from unit.scripts.waiting import PASSES, await_probe
 from unit.servers import PASSWORD, SYSTEM_PASSWORD, Makes, Pod, call, send
 

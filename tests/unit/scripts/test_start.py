@@ -7,7 +7,7 @@ from signal import SIGSTOP
 
 import pytest
 import redis
-from embedded.waiting import until
+from common.waiting import until
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from unit.scripts.waiting import PASSES, await_copy, await_probe

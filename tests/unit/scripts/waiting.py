@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from embedded.waiting import until
+from common.waiting import until
 from unit.servers import Pod
 
 PASSES = ""

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import paths
-from embedded.console import Failure, run, step
+from common import paths
+from common.console import Failure, run, step
 
 GO_MINIMUM = (1, 26)
 PULUMI_VERSION = "3.259.0"
