@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-_VARIABLES = ("STACK", "KUBE_CONTEXT", "KUBECONFIG", "RENDER", "NODES", "CACHE", "CACHES_NODE_INSTANCE", "PULUMI_BACKEND_URL")
+_VARIABLES = (
+    *("STACK", "KUBE_CONTEXT", "KUBECONFIG", "RENDER", "NODES", "CACHE", "CACHES_NODE_INSTANCE"),
+    *("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"),
+)
 
 
 def forget_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

@@ -225,3 +225,29 @@ def test_a_stack_is_not_taken_to_another_cluster(home: Path, remembered: str | N
             stack._refuse_another_target("dev", chosen)
     else:
         stack._refuse_another_target("dev", chosen)
+
+
+def test_each_backend_and_passphrase_has_an_encryption_salt_of_its_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(**variables: str) -> Path:
+        """The configuration that the engine gets."""
+        with monkeypatch.context() as settings:
+            for name, value in variables.items():
+                settings.setenv(f"PULUMI_{name}", value)
+            return Path(stack._config(stack.Stack("dev", Target("embedded"), {}))[1])
+
+    (home / "first").write_text("my-phrase\n")
+    copies = [
+        copy(),
+        copy(CONFIG_PASSPHRASE="my-phrase"),
+        *(copy(BACKEND_URL=url, CONFIG_PASSPHRASE=phrase) for url in ("file://a", "file://b") for phrase in ("my-phrase", "another")),
+        copy(BACKEND_URL="file://a"),
+    ]
+    assert len(set(copies)) == len(copies)
+    assert "my-phrase" not in str(copies)
+    for number, file in enumerate(copies):
+        with file.open("a") as configuration:
+            configuration.write(f"encryptionsalt: v1:{number}\n")
+    # A passphrase is the same, wherever it comes from.
+    again = copy(BACKEND_URL="file://a", CONFIG_PASSPHRASE_FILE=str(home / "first"))
+    assert again == copies[2]
+    assert again.read_text().endswith("\nencryptionsalt: v1:2\n")

@@ -183,16 +183,31 @@ def rendered(name: str) -> Path:
 
 def _config(stack: Stack) -> tuple[str, str]:
     """A copy of the stack's configuration, because the engine adds a line to it; the checkout stays clean."""
-    # One per backend, because the salt goes with the passphrase that is used there.
-    backend = os.environ.get("PULUMI_BACKEND_URL", "")
-    folder = f"stacks-{hashlib.sha256(backend.encode()).hexdigest()[:8]}" if backend else "stacks"
-    copy = paths.state() / folder / f"Pulumi.{stack.pulumi_name}.yaml"
+    copy = _copies() / f"Pulumi.{stack.pulumi_name}.yaml"
     source = (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
     if "encryptionsalt:" not in source and copy.exists():
         source += "".join(re.findall(r"^encryptionsalt:.*\n", copy.read_text(), re.MULTILINE))
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(source)
     return "--config-file", str(copy)
+
+
+def _copies() -> Path:
+    """Where the copies are: one folder for each backend and passphrase, because the salt goes with both."""
+    backend, passphrase = os.environ.get("PULUMI_BACKEND_URL", ""), _own_passphrase()
+    if not backend and passphrase is None:
+        return paths.state() / "stacks"
+    # Slow on purpose: the folder's name must not help to guess the passphrase.
+    digest = hashlib.scrypt(passphrase or b"", salt=backend.encode(), n=2**14, r=8, p=1, dklen=4)
+    return paths.state() / f"stacks-{digest.hex()}"
+
+
+def _own_passphrase() -> bytes | None:
+    """The person's, from where the engine takes it."""
+    if (passphrase := os.environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
+        return passphrase.encode()
+    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    return Path(file).read_bytes().strip() if file else None
 
 
 def _backend() -> dict[str, str]:
