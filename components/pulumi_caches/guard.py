@@ -20,13 +20,15 @@ def guard(
     """
     keep = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["input"]))
     first = pulumi.Stash(name, input=facts, opts=keep).output
-
+    # Each Output costs the SDK time that grows with all others. So plain facts stay plain, and the kept ones stay out of
+    # Output.all, which would make one more Output of each value in them.
     later = {key: value for key, value in facts.items() if isinstance(value, pulumi.Output)}
 
-    # Plain facts stay plain: each Output costs the SDK time that grows with all others.
-    def checked(values: list[Any]) -> dict[str, Any]:
-        now = {**facts, **dict(zip(later, values[1:], strict=True)), **{key: values[0][key] for key in inherited}}
-        check(values[0], now)
+    def checked(kept: Facts, known: Facts) -> dict[str, Any]:
+        now = {**facts, **known, **{key: kept[key] for key in inherited}}
+        check(kept, now)
         return now
 
-    return pulumi.Output.all(first, *later.values()).apply(checked)
+    if not later:
+        return first.apply(lambda kept: checked(kept, {}))
+    return first.apply(lambda kept: pulumi.Output.all(**later).apply(lambda known: checked(kept, known)))

@@ -331,11 +331,12 @@ def test_the_connection_is_complete() -> None:
     assert "reader_host" not in connection()
 
 
-def test_the_connection_is_secret() -> None:
+@pytest.mark.parametrize("args", [{}, {"existing_secret_name": "mine", "existing_secret_read": False}], ids=["generated", "not read"])
+def test_the_connection_is_secret(args: RedisStatefulSetArgs) -> None:
     found: list[bool] = []
 
     async def program() -> None:
-        found.append(await RedisStatefulSet("cache", {}).connection.is_secret())
+        found.append(await RedisStatefulSet("cache", args).connection.is_secret())
 
     mocks.run(program)
     assert found == [True]

@@ -215,8 +215,9 @@ class _Plan:
                 connection |= {"reader_host": f"{self.name}-reader.{namespace}.svc", "reader_port": PORT}
             return connection
 
-        parts = pulumi.Output.all(self.namespace, password, *[resource.urn for resource in ready])
-        return pulumi.Output.secret(parts.apply(connect))
+        # One secret part makes the whole one. Output.secret around it would too, and make an Output of each value on the way.
+        secret = pulumi.Output.secret(None)
+        return pulumi.Output.all(self.namespace, password, secret, *[resource.urn for resource in ready]).apply(connect)
 
     def _environment(self, role: str) -> dict[str, pulumi.Input[str]]:
         return {
