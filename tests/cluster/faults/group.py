@@ -101,7 +101,8 @@ class Group(Deployed):
         subprocess.run(["nsenter", f"--target={self._process(pod, 'server')}", "--net", *command], input=input, text=True, check=True)
 
     def _process(self, pod: str, program: str) -> int:
-        found = [pid for pid in _processes(program) if _host_name(pid) == pod and _namespace(pid) == self.namespace]
+        uid = self.pods()[pod]
+        found = [pid for pid in _processes(program) if uid in Path(f"/proc/{pid}/cgroup").read_text()]
         assert len(found) == 1, f"{program} of {pod}: {found}"
         return found[0]
 
@@ -117,16 +118,3 @@ def _processes(program: str) -> list[int]:
         if title.startswith(("redis-", "valkey-")) and ("[sentinel]" in title) is (program == "sentinel"):
             found.append(int(folder.name))
     return found
-
-
-def _host_name(pid: int) -> str:
-    return subprocess.run(["nsenter", f"--target={pid}", "--uts", "hostname"], capture_output=True, text=True).stdout.strip()
-
-
-def _namespace(pid: int) -> str:
-    """From the environment that every container of a group has."""
-    try:
-        words = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return next((word.removeprefix("NAMESPACE=") for word in words if word.startswith("NAMESPACE=")), "")

@@ -170,12 +170,10 @@ CASES = [
 ]
 
 
-def parameters() -> Iterator[object]:
-    for case in CASES:
-        yield pytest.param(case, id=case.fault.__name__, marks=[pytest.mark.long] if case.long else [])
+PARAMETERS = [pytest.param(case, id=case.fault.__name__, marks=[pytest.mark.long] if case.long else []) for case in CASES]
 
 
-@pytest.mark.parametrize("case", parameters())
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_heals_and_keeps_what_it_acknowledged(group: Group, case: Case) -> None:
     group.await_whole()
     with writers(group.connection(), "sentinel+wait", "service") as result:
