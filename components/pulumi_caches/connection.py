@@ -1,6 +1,9 @@
 """What every cache exports and every consumer takes: how to reach it, the same in a pod or in a cloud."""
 
+from collections.abc import Callable, Sequence
 from typing import NotRequired, TypedDict
+
+import pulumi
 
 
 class Connection(TypedDict):
@@ -38,3 +41,16 @@ class Connection(TypedDict):
     """kubernetes, aws, azure or gcp."""
     region: NotRequired[str]
     """The cloud's region."""
+
+
+def when_ready(
+    connect: Callable[[str, str | None], Connection],
+    namespace: pulumi.Input[str],
+    password: pulumi.Output[str] | None,
+    ready: Sequence[pulumi.Resource],
+) -> pulumi.Output[Connection]:
+    """What `connect` makes of namespace and password, secret, and known once all of `ready` are made."""
+    # One secret part makes the whole one. Output.secret around it would too, and make an Output of each value on the way.
+    secret = pulumi.Output.secret(None)
+    parts = pulumi.Output.all(namespace, password, secret, *[resource.urn for resource in ready])
+    return parts.apply(lambda values: connect(values[0], values[1]))

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
-from pulumi_caches.connection import Connection
+from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.guard import guard
 from pulumi_caches.kubernetes import labels, pod, redis_conf
 from pulumi_caches.kubernetes.credentials import (
@@ -105,7 +105,7 @@ class RedisStatefulSet(pulumi.ComponentResource):
         if plan.replicas or not plan.evictable:
             k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
         if credentials.rotation is not None:
-            waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"HOSTS": " ".join(plan.pods())}, volumes)
+            waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": " ".join(plan.addresses())}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(*ready)))
 
         self.connection = plan.connection(credentials.password, ready)
@@ -160,6 +160,10 @@ class _Plan:
         ordinals = [f"{self.name}-replica-{ordinal}" for ordinal in range(self.replicas)]
         return [f"{pod_name}.{self.name}-headless" for pod_name in (f"{self.name}-0", *ordinals)]
 
+    def addresses(self) -> list[str]:
+        """Of everything that takes the password."""
+        return [f"{pod_name}:{PORT}" for pod_name in self.pods()]
+
     def headless_spec(self) -> dict[str, Any]:
         # Servers find each other by these names before they are ready.
         return {**self.service_spec(None), "cluster_ip": "None", "publish_not_ready_addresses": True}
@@ -198,8 +202,7 @@ class _Plan:
     def connection(self, password: pulumi.Output[str] | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(values: list[Any]) -> Connection:
-            namespace, password = values[:2]
+        def connect(namespace: str, password: str | None) -> Connection:
             connection: Connection = {
                 "engine": self.server.engine.value,
                 "mode": "standalone",
@@ -215,9 +218,7 @@ class _Plan:
                 connection |= {"reader_host": f"{self.name}-reader.{namespace}.svc", "reader_port": PORT}
             return connection
 
-        # One secret part makes the whole one. Output.secret around it would too, and make an Output of each value on the way.
-        secret = pulumi.Output.secret(None)
-        return pulumi.Output.all(self.namespace, password, secret, *[resource.urn for resource in ready]).apply(connect)
+        return when_ready(connect, self.namespace, password, ready)
 
     def _environment(self, role: str) -> dict[str, pulumi.Input[str]]:
         return {

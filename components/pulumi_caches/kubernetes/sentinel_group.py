@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
-from pulumi_caches.connection import Connection
+from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.guard import guard
 from pulumi_caches.kubernetes import labels, pod, redis_conf, sentinel_pod
 from pulumi_caches.kubernetes.credentials import CredentialArgs, CredentialPlan, await_password_job, make_credentials, read_credentials
@@ -96,11 +96,12 @@ class SentinelGroup(pulumi.ComponentResource):
             opts=after(config, credentials.made, services["-headless"], *rights),
         )
         k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
-        hosts = " ".join(f"{pod_name}.{name}-headless" for pod_name in plan.pods)
-        waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"HOSTS": hosts}, volumes)
-        job = await_password_job(name, credentials, waiting, plan.metadata(), after(servers))
+        ready: list[pulumi.Resource] = [servers, *services.values()]
+        if credentials.rotation is not None:
+            waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": " ".join(plan.addresses)}, volumes)
+            ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(servers)))
 
-        self.connection = plan.connection(credentials.password, [servers, *services.values(), *([job] if job else [])])
+        self.connection = plan.connection(credentials.password, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
         self.register_outputs(
@@ -137,6 +138,11 @@ class _Plan:
     @property
     def pods(self) -> list[str]:
         return [f"{self.name}-{ordinal}" for ordinal in range(self.sentinel.members)]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of everything that takes the password."""
+        return [f"{pod_name}.{self.name}-headless:{port}" for pod_name in self.pods for port in (PORT, SENTINEL_PORT)]
 
     @property
     def selector(self) -> dict[str, str]:
@@ -206,8 +212,7 @@ class _Plan:
     def connection(self, password: pulumi.Output[str] | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(values: list[Any]) -> Connection:
-            namespace, password = values[:2]
+        def connect(namespace: str, password: str | None) -> Connection:
             hosts = [f"{pod_name}.{namespace}.svc" for pod_name in self.pods]
             connection: Connection = {
                 "engine": self.server.engine.value,
@@ -226,8 +231,7 @@ class _Plan:
                 connection["password"] = password
             return connection
 
-        parts = pulumi.Output.all(self.namespace, password, *[resource.urn for resource in ready])
-        return pulumi.Output.secret(parts.apply(connect))
+        return when_ready(connect, self.namespace, password, ready)
 
     def _environment(self) -> dict[str, pulumi.Input[str]]:
         return {

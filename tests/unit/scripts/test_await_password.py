@@ -15,7 +15,7 @@ def test_a_rotation_is_awaited_on_every_server(make: Makes) -> None:
         pod.credentials(password="the-new-one", previous=PASSWORD)
     assert primary.probe("ready") == PASSES
 
-    awaiting = job.begin("await-password.sh", HOSTS="primary replica")
+    awaiting = job.begin("await-password.sh", ADDRESSES="primary:6379 replica:6379")
     awaiting.await_output("primary accepts the password\n")
     awaiting.await_output("replica: ")
     assert awaiting.process.poll() is None
@@ -29,7 +29,7 @@ def test_a_rotation_is_awaited_on_every_server(make: Makes) -> None:
 
 def test_a_server_that_is_not_there_yet_is_awaited(make: Makes) -> None:
     primary, job = make("primary", "job")
-    awaiting = job.begin("await-password.sh", HOSTS="primary")
+    awaiting = job.begin("await-password.sh", ADDRESSES="primary:6379")
     awaiting.await_output("primary: ")
     primary.serve()
     assert awaiting.wait() == 0

@@ -96,7 +96,7 @@ def test_any_character_of_a_password_is_taken_as_it_is(pod: Pod, written: str, p
     pod.serve()
     assert pod.accepts(password)
     assert not pod.accepts(password[:-1])
-    done = pod.run("await-password.sh", HOSTS="primary")
+    done = pod.run("await-password.sh", ADDRESSES="primary:6379")
     assert (done.returncode, done.stdout) == (0, "primary accepts the password\n")
 
 
@@ -124,7 +124,7 @@ def test_no_password_is_an_argument_of_a_process_or_in_the_config_map(make: Make
         pod.probe("alive", PATH=path)
         pod.credentials(password=secrets[1], previous=secrets[0])
         await_probe(pod, "ready", passes=True, PATH=path)
-        assert pod.run("await-password.sh", HOSTS=pod.name, PATH=path).returncode == 0
+        assert pod.run("await-password.sh", ADDRESSES=f"{pod.name}:6379", PATH=path).returncode == 0
         arguments = record.read_text()
         # Else nothing would have been recorded, and nothing proved.
         for program in ("sha256sum", f"{pod.programs.engine}-cli", f"{pod.programs.engine}-server"):

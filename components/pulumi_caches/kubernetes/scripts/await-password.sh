@@ -4,10 +4,12 @@ set -eu
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-for host in $HOSTS; do
+for address in $ADDRESSES; do
+  host=${address%:*}
+  port=${address##*:}
   until reply=$(REDISCLI_AUTH=$(cat "$credentials/password") timeout 4 "$ENGINE-cli" -h "$host" -p "$port" ping 2>&1) && [ "$reply" = PONG ]; do
-    echo "$host: ${reply:-no answer}"
+    echo "$address: ${reply:-no answer}"
     sleep 1
   done
-  echo "$host accepts the password"
+  echo "$address accepts the password"
 done
