@@ -61,7 +61,7 @@ def server_pod(
         "working_dir": DATA_FOLDER,
         "env": variables({"ENGINE": server.engine.value, "DATA_FILE": server.data_file, **environment}),
         "ports": [{"name": server.engine.value, "container_port": PORT}],
-        "resources": _resources(server),
+        "resources": server_resources(server.memory_mib, server.cpu_request, server.cpu_limit),
         # Alive as soon as it answers that it is loading: from then on size no longer matters, because that counts as alive.
         "startup_probe": probe("alive", period_seconds=2, failure_threshold=60),
         "liveness_probe": probe("alive", period_seconds=10, failure_threshold=6),
@@ -72,7 +72,7 @@ def server_pod(
     if stop_seconds:
         container["lifecycle"] = STOP
     spec = {
-        **_POD_DEFAULTS,
+        **POD_DEFAULTS,
         **placement,
         "containers": [container, *beside],
         "volumes": volumes,
@@ -98,7 +98,7 @@ def script_pod(
         "security_context": CONTAINER_SECURITY,
         "volume_mounts": MOUNTS,
     }
-    return {**_POD_DEFAULTS, "containers": [container], "volumes": volumes}
+    return {**POD_DEFAULTS, "containers": [container], "volumes": volumes}
 
 
 def variables(environment: dict[str, pulumi.Input[str]]) -> list[dict[str, Any]]:
@@ -122,6 +122,16 @@ def config_volumes(config_map: str, credential_sources: list[dict[str, Any]]) ->
 
 DATA_MOUNT = {"name": VOLUME, "mount_path": DATA_FOLDER}
 STOP = {"pre_stop": {"exec": {"command": ["sh", f"{CONFIG_FOLDER}/stop.sh"]}}}
+def server_resources(memory_mib: int, cpu_request: float, cpu_limit: float | None) -> dict[str, dict[str, str]]:
+    """A server's container's resources."""
+    # Request and limit are the same for memory: a cache fills what it has, and must not be evicted for it.
+    memory = f"{memory_mib}Mi"
+    limits = {"memory": memory}
+    if cpu_limit is not None:
+        limits["cpu"] = f"{cpu_limit:g}"
+    return {"requests": {"cpu": f"{cpu_request:g}", "memory": memory}, "limits": limits}
+
+
 # Where the data is when nothing is kept.
 EMPTY_DATA = {"name": VOLUME, "empty_dir": {}}
 # The restricted Pod Security Standard, and a root file system that can't be written.
@@ -130,7 +140,7 @@ CONTAINER_SECURITY = {
     "read_only_root_filesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-_POD_DEFAULTS = {
+POD_DEFAULTS = {
     "automount_service_account_token": False,
     "enable_service_links": False,
     "security_context": {
@@ -158,15 +168,6 @@ def probe(kind: str, period_seconds: int, failure_threshold: int) -> dict[str, A
         "timeout_seconds": 10,
         "failure_threshold": failure_threshold,
     }
-
-
-def _resources(server: Server) -> dict[str, dict[str, str]]:
-    # Request and limit are the same for memory: a cache fills what it has, and must not be evicted for it.
-    memory = f"{server.memory_mib}Mi"
-    limits = {"memory": memory}
-    if server.cpu_limit is not None:
-        limits["cpu"] = f"{server.cpu_limit:g}"
-    return {"requests": {"cpu": f"{server.cpu_request:g}", "memory": memory}, "limits": limits}
 
 
 def shutdown_seconds(server: Server) -> int:

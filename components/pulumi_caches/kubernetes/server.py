@@ -185,10 +185,7 @@ def read_server(arguments: Arguments) -> Server:
         MIB_PER_GIB
         * arguments.number("memory_gib", 1, MEMORY_GIB_MINIMUM, MEMORY_GIB_MAXIMUM, "an empty server with its buffers takes 64 MiB")
     )
-    cpu_request = arguments.number("cpu_request", 0.25, 0.01, 256)
-    cpu_limit = arguments.number("cpu_limit", cpu_request, 0.01, 256) if arguments.given("cpu_limit") else None
-    if cpu_limit is not None and cpu_limit < cpu_request:
-        arguments.refuse("cpu_limit", f"is below cpu_request, {cpu_request:g}")
+    cpu_request, cpu_limit = read_cpu(arguments)
     server = Server(
         engine=arguments.choice("engine", Engine.REDIS),
         image_pull_secrets=tuple(arguments.texts("image_pull_secrets", [])),
@@ -248,6 +245,15 @@ def _read_save_points(arguments: Arguments) -> tuple[str, ...]:
         if not re.fullmatch(r"[1-9][0-9]* [1-9][0-9]*", point):
             arguments.refuse("rdb_save_points", f'{point!r} is not "SECONDS CHANGES", such as "300 100"')
     return tuple(points)
+
+
+def read_cpu(arguments: Arguments) -> tuple[float, float | None]:
+    """CPU request and limit in cores."""
+    request = arguments.number("cpu_request", 0.25, 0.01, 256)
+    limit = arguments.number("cpu_limit", request, 0.01, 256) if arguments.given("cpu_limit") else None
+    if limit is not None and limit < request:
+        arguments.refuse("cpu_limit", f"is below cpu_request, {request:g}")
+    return request, limit
 
 
 def _refuse_contradictions(arguments: Arguments, server: Server) -> None:
