@@ -13,11 +13,11 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from availability import unavailable
@@ -34,6 +34,7 @@ from redis.retry import Retry
 PASSWORD = "the-password"
 SYSTEM_PASSWORD = "the-system-password"
 HEADLESS = "headless"
+AnyPod = TypeVar("AnyPod", bound="Pod")
 _SWITCH = "switch"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Its arguments: the Debian and the pod's folder.
@@ -83,7 +84,8 @@ def find_programs(engine: str) -> Programs:
             return Programs(engine, rootfs.folder())
         except (Failure, OSError) as problem:
             reason = f"no Debian to take them from: {problem}"
-    missing = [program for program in (f"{engine}-server", f"{engine}-cli", "nsenter", "ip") if not shutil.which(program)]
+    own = [engine] if engine == "memcached" else [f"{engine}-server", f"{engine}-cli"]
+    missing = [program for program in (*own, "nsenter", "ip") if not shutil.which(program)]
     if missing:
         unavailable(f"{', '.join(missing)} not found, and {reason}")
     return Programs(engine, None)
@@ -376,7 +378,7 @@ def _hold(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def pods(programs: Programs, *names: str) -> Iterator[list[Pod]]:
+def pods_of(kind: type[AnyPod], programs: Programs, *names: str) -> Iterator[list[AnyPod]]:
     """Pods that know each other by name, and all of them by the name of the headless service."""
     addresses = {name: f"10.0.0.{number}" for number, name in enumerate(names, start=1)}
     hosts = "127.0.0.1 localhost\n" + "".join(f"{address} {name} {HEADLESS}\n" for name, address in addresses.items())
@@ -384,7 +386,7 @@ def pods(programs: Programs, *names: str) -> Iterator[list[Pod]]:
     with tempfile.TemporaryDirectory(prefix="pods-") as folder, Network().up() as network, ExitStack() as closing:
         made = []
         for name, address in addresses.items():
-            pod = Pod(programs, Path(folder, name), address, hosts, network)
+            pod = kind(programs, Path(folder, name), address, hosts, network)
             closing.callback(pod.close)
             made.append(pod)
         yield made
@@ -392,3 +394,8 @@ def pods(programs: Programs, *names: str) -> Iterator[list[Pod]]:
 
 # What makes the named pods of one network, for an engine that is chosen elsewhere.
 Makes = Callable[..., list[Pod]]
+
+
+def pods(programs: Programs, *names: str) -> AbstractContextManager[list[Pod]]:
+    """Pods of Redis or Valkey."""
+    return pods_of(Pod, programs, *names)

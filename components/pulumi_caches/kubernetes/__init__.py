@@ -1,5 +1,7 @@
 """Caches in Kubernetes."""
 
+from pulumi_caches.kubernetes.memcached import MemcachedAuth
+from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
 from pulumi_caches.kubernetes.placement import Spread, Toleration
 from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
@@ -9,6 +11,10 @@ __all__ = [
     "AofFsync",
     "Engine",
     "EvictionPolicy",
+    "MemcachedAuth",
+    "MemcachedShards",
+    "MemcachedShardsArgs",
+    "MemcachedWorkload",
     "Persistence",
     "RedisStatefulSet",
     "RedisStatefulSetArgs",

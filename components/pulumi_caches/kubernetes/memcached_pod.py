@@ -1,0 +1,70 @@
+"""The pod that a Memcached server runs in. Functions of plain data; Outputs only pass through."""
+
+from functools import cache
+from importlib import resources
+from typing import Any, cast
+
+import pulumi
+
+from pulumi_caches.kubernetes import pod
+from pulumi_caches.kubernetes.memcached import MEMCACHED_PORT, Memcached, MemcachedAuth
+
+
+@cache
+def script_files() -> dict[str, str]:
+    """What the ConfigMap holds."""
+    folder = resources.files("pulumi_caches.kubernetes") / "scripts" / "memcached"
+    return {script.name: script.read_text() for script in sorted(folder.iterdir(), key=lambda script: script.name)}
+
+
+def server_pod(
+    memcached: Memcached, volumes: list[dict[str, Any]], placement: dict[str, Any], priority_class_name: pulumi.Input[str] | None
+) -> dict[str, Any]:
+    """The spec of a pod that runs a server; `volumes` come from `config_volumes`."""
+    container = {
+        **_container("memcached", memcached, "start.sh", {}),
+        "args": memcached.command_line(),
+        "ports": [{"name": "memcached", "container_port": MEMCACHED_PORT}],
+        "resources": pod.server_resources(memcached.memory_mib, memcached.cpu_request, memcached.cpu_limit),
+        # It listens at once: there is nothing to load.
+        "startup_probe": pod.probe("alive", period_seconds=1, failure_threshold=60),
+        "liveness_probe": pod.probe("alive", period_seconds=10, failure_threshold=6),
+        "readiness_probe": pod.probe("ready", period_seconds=3, failure_threshold=2),
+    }
+    spec = {**pod.POD_DEFAULTS, **placement, "containers": [container], "volumes": volumes}
+    if memcached.image_pull_secrets:
+        spec["image_pull_secrets"] = [{"name": secret} for secret in memcached.image_pull_secrets]
+    if priority_class_name is not None:
+        spec["priority_class_name"] = priority_class_name
+    return spec
+
+
+def await_password_pod(memcached: Memcached, hosts: list[str], volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The spec of a pod that ends when every server accepts the password."""
+    container = {
+        **_container("await-password", memcached, "await-password.sh", {"HOSTS": " ".join(hosts)}),
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}},
+    }
+    return {**pod.POD_DEFAULTS, "containers": [container], "volumes": volumes}
+
+
+def config_volumes(memcached: Memcached, config_map: str, credential_sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The volumes of every pod: scripts, logins where there are any, and memory for what is made from them."""
+    volumes = pod.config_volumes(config_map, credential_sources)
+    return [volume for volume in volumes if volume["name"] in {mount["name"] for mount in _mounts(memcached)}]
+
+
+def _container(name: str, memcached: Memcached, script: str, environment: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": memcached.image,
+        "command": ["sh", f"{pod.CONFIG_FOLDER}/{script}"],
+        "env": [{"name": key, "value": value} for key, value in {"PORT": str(MEMCACHED_PORT), **environment}.items()],
+        "security_context": pod.CONTAINER_SECURITY,
+        "volume_mounts": _mounts(memcached),
+    }
+
+
+def _mounts(memcached: Memcached) -> list[dict[str, Any]]:
+    logins = memcached.auth is MemcachedAuth.PASSWORD
+    return [mount for mount in cast("list[dict[str, Any]]", pod.MOUNTS) if logins or mount["name"] != "credentials"]
