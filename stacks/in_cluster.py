@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_caches.kubernetes import RedisStatefulSet, SentinelGroup
+from pulumi_caches.kubernetes import MemcachedShards, RedisStatefulSet, SentinelGroup
 
 from stacks import cluster, settings
 
@@ -22,9 +22,15 @@ class InCluster(TypedDict, total=False):
     """RedisStatefulSets."""
     sentinel: dict[str, Any]
     """SentinelGroups."""
+    memcached: dict[str, Any]
+    """MemcachedShards."""
 
 
-COMPONENTS: dict[str, Callable[..., Any]] = {"redis": RedisStatefulSet, "sentinel": SentinelGroup}
+COMPONENTS: dict[str, Callable[..., Any]] = {
+    "redis": RedisStatefulSet,
+    "sentinel": SentinelGroup,
+    "memcached": MemcachedShards,
+}
 
 
 def deploy() -> None:

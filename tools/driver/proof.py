@@ -9,6 +9,7 @@ from typing import Any
 from common.console import Failure, say, step, table
 from common.waiting import until
 
+from driver import memcached_proof
 from driver.stack import Stack, connections, words
 
 KEY = "pulumi-caches:proof"
@@ -31,7 +32,9 @@ def prove(stack: Stack, changes: dict[str, int]) -> None:
     """Writes, restarts and reads after something was created; otherwise only reads what is there, and disturbs nothing."""
     caches = _caches(stack)
     for cache in caches:
-        if not _is_provable(cache):
+        if cache.engine == "memcached":
+            memcached_proof.prove(stack, cache.name, cache.namespace, cache.connection, restart=bool(changes.get("create")))
+        elif not _is_provable(cache):
             say(f"{cache.name}: deployed; how to prove a {cache.engine} of its kind is not known here")
         elif changes.get("create"):
             _prove_restart(stack, cache)
@@ -123,7 +126,7 @@ def _caches(stack: Stack) -> list[_Cache]:
     return [
         _Cache(
             name=name,
-            namespace=connection["host"].partition(".")[2].partition(".")[0],
+            namespace=connection["host"].split(".")[-2],
             pod=next(iter(connection.get("nodes", [])), "").split(".")[0],
             engine=connection["engine"],
             connection=connection,

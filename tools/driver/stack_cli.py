@@ -116,7 +116,7 @@ def _password(arguments: argparse.Namespace) -> None:
 
 def _pods(opened: stack.Stack) -> list[dict[str, Any]]:
     namespaces = {
-        connection["host"].split(".")[1] for connection in stack.connections(opened).values() if connection["provider"] == "kubernetes"
+        connection["host"].split(".")[-2] for connection in stack.connections(opened).values() if connection["provider"] == "kubernetes"
     }
     pods = []
     for namespace in sorted(namespaces):
