@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Certified, certify
 from cluster.deployed import NODE, Deployed, eventually
 from unit.test_memcached_shards import shard_of
 
@@ -196,6 +197,45 @@ def test_an_existing_secret_that_can_not_be_used_is_refused_and_one_that_can_is_
     assert connection["password"] == "first"
     for node in connection["nodes"]:
         assert call(connection, node, "version") == ["VERSION 1.6.38"]
+
+
+def test_with_tls_every_shard_serves_and_a_renewed_certificate_is_used_without_a_restart(shards: Shards, tmp_path: Path) -> None:
+    names = f"DNS:*.cache-headless.{shards.namespace}.svc"
+    before, after = certify(names), certify(names)
+    _keep(shards, tmp_path, before)
+    args: dict[str, Any] = {"shards": 2, "existing_secret_name": "mine", "existing_secret_key": "good"}
+    shards.arguments(**args, tls_secret_name="missing")
+    assert "'shards/missing' does not exist" in shards.preview(succeeds=False).stdout
+    shards.arguments(**args, tls_secret_name="mine")
+    assert "the Secret has no tls.crt and no tls.key (it has: good, pw)" in shards.preview(succeeds=False).stdout
+
+    shards.arguments(**args, tls_secret_name="certificate")
+    shards.up()
+    shards.await_ready()
+    connection, pods = shards.connection(), shards.pods()
+    assert connection["tls"] is True
+    for node in connection["nodes"]:
+        assert call(connection, node, "version") == ["VERSION 1.6.38"]
+        assert "error" in call(connection, node, "version", ca_pem=None), "no client without TLS is served"
+        assert "error" in call(connection, node, "version", ca_pem=after.authority_pem)
+
+    shards.kubectl("delete", "secret", "certificate")
+    _keep(shards, tmp_path, after)
+    shards.up()
+    renewed = shards.connection()
+    assert renewed["ca_pem"] == after.authority_pem
+    for node in renewed["nodes"]:
+        eventually(lambda node=node: call(renewed, node, "version") == ["VERSION 1.6.38"], "the new certificate is used")  # type: ignore[misc]
+    assert shards.pods() == pods
+    shards.preview("--expect-no-changes")
+
+
+def _keep(shards: Shards, scratch: Path, certificate: Certified) -> None:
+    """Puts a certificate in a Secret, as cert-manager does."""
+    files = {"tls.crt": certificate.certificate_pem, "tls.key": certificate.key_pem, "ca.crt": certificate.authority_pem}
+    for name, content in files.items():
+        (scratch / name).write_text(content)
+    shards.kubectl("create", "secret", "generic", "certificate", *(f"--from-file={scratch / name}" for name in files))
 
 
 def test_a_deployment_serves_behind_its_service(tmp_path: Path) -> None:

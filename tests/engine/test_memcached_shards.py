@@ -17,6 +17,7 @@ CASES: dict[str, dict[str, Any]] = {
     "shards": {},
     "deployment": {"workload": "deployment", "auth": "none", "evictable": False},
     "existing-secret": {"existing_secret_name": "mine", "existing_secret_key": "pw", "existing_secret_read": False},
+    "tls": {"tls_secret_name": "certificate", "tls_secret_read": False, "password_version": 2},
     "everything": {
         "shards": 5,
         "image": "mirror.example/memcached:1.6.45",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from certificates import Certified
 from embedded.waiting import until
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes import memcached_pod
-from pulumi_caches.kubernetes.memcached import Memcached, MemcachedArgs, read_memcached
+from pulumi_caches.kubernetes.memcached import Memcached, read_memcached
+from pulumi_caches.kubernetes.memcached_shards import MemcachedShardsArgs
+from pulumi_caches.kubernetes.pod import USER as USER_ID
 from unit.servers import PASSWORD, Pod, Script
 
 CLIENT = Path(__file__).resolve().parents[1] / "memcached_client.py"
@@ -19,7 +23,7 @@ USER = "cache"
 
 
 def read(**arguments: Any) -> Memcached:
-    reader = Arguments("Test", "cache", 63, arguments, MemcachedArgs)
+    reader = Arguments("Test", "cache", 63, arguments, MemcachedShardsArgs)
     memcached = read_memcached(reader)
     reader.finish()
     return memcached
@@ -28,6 +32,9 @@ def read(**arguments: Any) -> Memcached:
 class MemcachedPod(Pod):
     """A pod that runs Memcached."""
 
+    port = "11211"
+    """Where the probes ask."""
+
     def configure(self, **_: Any) -> Any:
         """Writes the ConfigMap's files."""
         for name, content in memcached_pod.script_files().items():
@@ -35,18 +42,19 @@ class MemcachedPod(Pod):
 
     def start(self, role: str = "", *, path: str = "", **arguments: Any) -> Script:
         """Runs start.sh, with the component's arguments and perhaps another search path for programs."""
+        self.port = "11212" if "tls_secret_name" in arguments else "11211"
         self.server = self.begin("start.sh", *read(**arguments).command_line(), **({"PATH": path} if path else {}))
         return self.server
 
-    def call(self, *commands: str, user: str = USER, password: str | None = PASSWORD, **login: Any) -> Any:
+    def call(self, *commands: str, user: str = USER, password: str | None = PASSWORD, port: str = "11211", **login: Any) -> Any:
         """The replies to commands of a new connection; a dictionary with `error` when it is refused."""
         given = json.dumps({"user": user, "password": password, "commands": commands, **login})
-        done = subprocess.run(self.client("call"), input=f"{given}\n", capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(self.client("call", port), input=f"{given}\n", capture_output=True, text=True, timeout=20, check=True)
         return json.loads(done.stdout)
 
-    def client(self, action: str) -> list[str]:
+    def client(self, action: str, port: str = "11211") -> list[str]:
         """The command of a client in the pod's network."""
-        return [*self.network.entering(self._holder), sys.executable, str(CLIENT), self.address, "11211", action]
+        return [*self.network.entering(self._holder), sys.executable, str(CLIENT), self.address, port, action]
 
     def accepts(self, password: str | None, user: str = USER) -> bool:
         """Whether a new connection with that password, or without one, can do anything."""
@@ -57,12 +65,23 @@ class MemcachedPod(Pod):
         found: dict[str, str] = self.call("stats settings")[0]
         return found
 
+    def certify(self, certificate: Certified) -> None:
+        """Writes the certificate as the mounted Secret has it."""
+        folder = self.folder / "etc" / "tls"
+        folder.mkdir(exist_ok=True)
+        for name, content in (("tls.crt", certificate.certificate_pem), ("tls.key", certificate.key_pem)):
+            written = self.folder / "written"
+            written.write_text(content)
+            written.chmod(0o440)
+            os.chown(written, 0, USER_ID)
+            written.rename(folder / name)
+
     def _answers(self) -> bool:
         done = self.run("probe.sh", "alive")
         return done.returncode == 0
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        return super()._environment({"PORT": "11211", **more})
+        return super()._environment({"PORT": self.port, **more})
 
     def await_refused(self, password: str) -> None:
         """Waits until the server has read its file of logins again."""

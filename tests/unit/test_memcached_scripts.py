@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from signal import SIGSTOP
 
 import pytest
+from certificates import certify
 from pulumi_caches.kubernetes import memcached_options
 from unit.memcached_servers import MemcachedPod
 from unit.servers import PASSWORD, SYSTEM_PASSWORD, find_programs, pods_of
@@ -216,3 +218,87 @@ def test_the_wait_for_a_password_goes_on_until_it_is_accepted(pod: MemcachedPod)
     waiting.await_output("shard: CLIENT_ERROR authentication failure")
     assert pod.probe("ready") == PASSES
     assert waiting.wait() == 0
+
+
+# TLS
+
+TLS = {"tls_secret_name": "certificate"}
+
+
+def trusts(pod: MemcachedPod, authority_pem: str) -> bool:
+    """Whether a client that trusts the authority alone is served."""
+    return bool(pod.call("version", ca_pem=authority_pem) == ["VERSION 1.6.38"])
+
+
+def test_with_a_certificate_the_port_speaks_tls_only_and_the_probes_pass(pod: MemcachedPod) -> None:
+    certificate = certify(f"IP:{pod.address}")
+    pod.certify(certificate)
+    pod.serve(**TLS)
+    assert trusts(pod, certificate.authority_pem)
+    assert not trusts(pod, certify(f"IP:{pod.address}").authority_pem)
+    assert not pod.accepts(PASSWORD), "no client without TLS is served"
+    assert [pod.probe("alive"), pod.probe("ready")] == [PASSES, PASSES]
+
+
+def test_the_probes_port_can_not_be_reached_from_outside_the_pod(pod: MemcachedPod) -> None:
+    pod.certify(certify(f"IP:{pod.address}"))
+    pod.serve(**TLS)
+    assert "refused" in str(pod.call("version", port="11212"))
+
+
+def test_a_new_certificate_is_used_without_a_restart_and_cuts_no_connection(pod: MemcachedPod) -> None:
+    before, after = certify(f"IP:{pod.address}"), certify(f"IP:{pod.address}")
+    pod.certify(before)
+    server = pod.serve(**TLS)
+    login = json.dumps({"user": "cache", "password": PASSWORD, "ca_pem": before.authority_pem})
+    with subprocess.Popen(pod.client("write"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        writer.stdin.write(f"{login}\n")
+        writer.stdin.flush()
+        assert writer.stdout.readline() == "started\n"
+        pod.certify(after)
+        assert trusts(pod, before.authority_pem)
+        assert pod.probe("ready") == PASSES
+        assert [trusts(pod, each.authority_pem) for each in (before, after)] == [False, True]
+        result = json.loads(writer.communicate()[0])
+    assert result["errors"] == []
+    assert result["written"] > 10
+    assert server.process.poll() is None
+
+
+def test_a_certificate_that_can_not_be_used_is_reported_until_there_is_one_that_can(pod: MemcachedPod) -> None:
+    good = certify(f"IP:{pod.address}")
+    pod.certify(good)
+    pod.serve(**TLS)
+    pod.certify(replace(good, certificate_pem="nonsense"))
+    for _ in range(2):
+        assert "the server does not take the certificate: Error loading the certificate chain" in pod.probe("ready")
+    assert pod.probe("alive") == PASSES
+    pod.certify(good)
+    assert pod.probe("ready") == PASSES
+    assert trusts(pod, good.authority_pem)
+
+
+def test_a_secret_without_a_certificate_starts_nothing(pod: MemcachedPod) -> None:
+    (pod.folder / "etc" / "tls").mkdir()
+    started = pod.start(**TLS)
+    assert started.wait() == 1
+    assert "no certificate in /etc/cache/tls: does the Secret have tls.crt and tls.key?" in started.output
+
+
+def test_an_image_without_tls_says_so_and_starts_nothing(pod: MemcachedPod) -> None:
+    pod.certify(certify(f"IP:{pod.address}"))
+    folder = pod.folder / "data" / "bin"
+    folder.mkdir()
+    (folder / "memcached").write_text('#!/bin/sh\necho "memcached 1.6.99"\n')
+    (folder / "memcached").chmod(0o755)
+    started = pod.start(path=f"/data/bin:{pod.programs.path}", **TLS)
+    assert started.wait() == 1
+    assert "start: the image's memcached 1.6.99 was built without TLS (--enable-tls), which tls_secret_name needs" in started.output
+
+
+def test_with_tls_a_rotation_is_waited_for_as_long_as_it_can_take(pod: MemcachedPod) -> None:
+    pod.certify(certify(f"IP:{pod.address}"))
+    done = pod.run("await-password.sh", HOSTS="shard", UNSEEN_SECONDS="1")
+    assert (done.returncode, done.stdout) == (0, "waiting 1 s, until every shard must have the password\n")

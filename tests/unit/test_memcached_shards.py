@@ -198,6 +198,38 @@ def test_an_existing_password_that_nobody_could_log_in_with_is_refused(password:
         connection(existing(password), existing_secret_name="mine")
 
 
+CERTIFICATE = {"tls.crt": "Y2VydA==", "tls.key": "a2V5", "ca.crt": "YXV0aG9yaXR5"}
+
+
+def secret(data: dict[str, str]) -> dict[str, dict[str, Any]]:
+    return {"cache-tls": {"data": data, "metadata": {"name": "certificate", "uid": "1", "resourceVersion": "7"}}}
+
+
+def test_with_tls_the_connection_says_so_and_whom_to_trust() -> None:
+    given = connection(secret(CERTIFICATE), tls_secret_name="certificate")
+    assert (given["tls"], given["ca_pem"]) == (True, "authority")
+    without = {key: CERTIFICATE[key] for key in ("tls.crt", "tls.key")}
+    assert "ca_pem" not in connection(secret(without), tls_secret_name="certificate")
+    unread = connection(tls_secret_name="certificate", tls_secret_read=False)
+    assert unread["tls"] is True
+    assert "ca_pem" not in unread
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_secret_without_a_certificate_is_refused_with_the_keys_it_has(preview: bool) -> None:
+    with pytest.raises(ArgumentError, match=r"tls_secret_name = 'mine': the Secret has no tls.key \(it has: ca.crt, tls.crt\)"):
+        make(preview, secret({"tls.crt": "", "ca.crt": ""}), tls_secret_name="mine")
+
+
+def test_with_tls_probes_ask_inside_the_pod_and_a_rotation_is_waited_for() -> None:
+    registered = make(answers=secret(CERTIFICATE), tls_secret_name="certificate", password_version=2)
+    spec = pod(registered)
+    assert spec["containers"][0]["env"] == [{"name": "PORT", "value": "11212"}]
+    assert {"name": "tls", "secret": {"secretName": "certificate", "defaultMode": 0o440}} in spec["volumes"]
+    environment = {item["name"]: item["value"] for item in pod(registered, "Job")["containers"][0]["env"]}
+    assert (environment["PORT"], environment["UNSEEN_SECONDS"]) == ("11211", "120")
+
+
 # What a change of the shard list does to keys. A client with a rendezvous hash, as clients with consistent hashing are.
 
 

@@ -44,6 +44,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"workload": "deployment", "shards": 2}, "shards = 2: behind the one Service of workload deployment a key would be on any of them"),
     ({"auth": "none", "password_version": 2}, "password_version = 2: there is no password with auth none"),
     ({"auth": "none", "existing_secret_name": "s"}, "existing_secret_name = 's': there is no password with auth none"),
+    ({"tls_secret_read": False}, "tls_secret_read = False: needs tls_secret_name"),
     ({"existing_secret_name": "s", "password_version": 2}, "the passwords are in existing_secret_name"),
     # The escape hatch
     ({"extra_options": ["idle_timout=5"]}, "'idle_timout=5': there is no such option here; did you mean 'idle_timeout'?"),
@@ -94,6 +95,8 @@ def test_every_problem_is_reported_at_once() -> None:
         ({}, "--slab-min-size=48"),
         ({"evictions": False}, "--disable-evictions"),
         ({}, "--auth-file=/run/cache/logins"),
+        ({"tls_secret_name": "s"}, "--enable-ssl"),
+        ({"tls_secret_name": "s"}, "--listen=*,notls:127.0.0.1:11212"),
         ({"extra_options": ["idle_timeout=60"]}, "--extended=idle_timeout=60"),
     ],
     ids=str,

@@ -23,6 +23,8 @@ class MemcachedAuth(StrEnum):
 # The official image, Debian-based: the scripts need its bash. Since 2025-03-25 it is built with the proxy too.
 DEFAULT_IMAGE = "docker.io/library/memcached:1.6.38"
 MEMCACHED_PORT = 11211
+# With TLS, where the probes ask: the image has no client that speaks it. Only the pod itself can connect there.
+LOOPBACK_PORT = 11212
 # What the server doesn't count: the hash table (8 bytes for each two thirds of an item), connections, threads.
 ITEM_MEMORY_SHARE = 0.75
 ITEM_MEMORY_SHARE_MAXIMUM = 0.9
@@ -30,6 +32,13 @@ ITEM_MEMORY_SHARE_MAXIMUM = 0.9
 FREE_MIB_MINIMUM = 24
 THREADS = 4
 ITEM_STEP_MIB = 0.5
+
+
+_TLS_OPTIONS = [
+    "--enable-ssl",
+    f"--listen=*,notls:127.0.0.1:{LOOPBACK_PORT}",
+    "--extended=ssl_chain_cert=/run/cache/tls.crt,ssl_key=/run/cache/tls.key",
+]
 
 
 class MemcachedArgs(TypedDict):
@@ -83,6 +92,7 @@ class Memcached:
     evictions: bool
     extra_options: tuple[str, ...]
     auth: MemcachedAuth
+    tls: bool
 
     def command_line(self) -> list[str]:
         """The server's arguments. Nothing secret is among them: the logins are in a file that start.sh writes."""
@@ -96,6 +106,7 @@ class Memcached:
             f"--slab-min-size={self.min_chunk_bytes}",
             *([] if self.evictions else ["--disable-evictions"]),
             *(["--auth-file=/run/cache/logins"] if self.auth is MemcachedAuth.PASSWORD else []),
+            *(_TLS_OPTIONS if self.tls else []),
             *(f"--extended={option}" for option in self.extra_options),
         ]
 
@@ -121,6 +132,7 @@ def read_memcached(arguments: Arguments) -> Memcached:
         evictions=arguments.flag("evictions", True),
         extra_options=read_extra_options(arguments, memory_mib - item_memory_mib),
         auth=arguments.choice("auth", MemcachedAuth.PASSWORD),
+        tls=arguments.given("tls_secret_name"),
     )
 
 

@@ -7,7 +7,12 @@ from typing import Any, cast
 import pulumi
 
 from pulumi_caches.kubernetes import pod
-from pulumi_caches.kubernetes.memcached import MEMCACHED_PORT, Memcached, MemcachedAuth
+from pulumi_caches.kubernetes.memcached import LOOPBACK_PORT, MEMCACHED_PORT, Memcached, MemcachedAuth
+from pulumi_caches.kubernetes.tls_secret import Certificate
+
+_TLS = "tls"
+# A kubelet brings a changed Secret into running pods within about 90 s, then a probe sees it.
+ROTATION_SECONDS = 120
 
 
 @cache
@@ -22,7 +27,7 @@ def server_pod(
 ) -> dict[str, Any]:
     """The spec of a pod that runs a server; `volumes` come from `config_volumes`."""
     container = {
-        **_container("memcached", memcached, "start.sh", {}),
+        **_container("memcached", memcached, "start.sh", {"PORT": str(LOOPBACK_PORT if memcached.tls else MEMCACHED_PORT)}),
         "args": memcached.command_line(),
         "ports": [{"name": "memcached", "container_port": MEMCACHED_PORT}],
         "resources": pod.server_resources(memcached.memory_mib, memcached.cpu_request, memcached.cpu_limit),
@@ -41,16 +46,23 @@ def server_pod(
 
 def await_password_pod(memcached: Memcached, hosts: list[str], volumes: list[dict[str, Any]]) -> dict[str, Any]:
     """The spec of a pod that ends when every server accepts the password."""
+    environment = {"HOSTS": " ".join(hosts), "PORT": str(MEMCACHED_PORT)}
+    if memcached.tls:
+        environment["UNSEEN_SECONDS"] = str(ROTATION_SECONDS)
     container = {
-        **_container("await-password", memcached, "await-password.sh", {"HOSTS": " ".join(hosts)}),
+        **_container("await-password", memcached, "await-password.sh", environment),
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}},
     }
     return {**pod.POD_DEFAULTS, "containers": [container], "volumes": volumes}
 
 
-def config_volumes(memcached: Memcached, config_map: str, credential_sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The volumes of every pod: scripts, logins where there are any, and memory for what is made from them."""
+def config_volumes(
+    memcached: Memcached, config_map: str, credential_sources: list[dict[str, Any]], certificate: Certificate | None
+) -> list[dict[str, Any]]:
+    """The volumes of every pod: scripts, logins and a certificate where there are any, and memory for what is made from them."""
     volumes = pod.config_volumes(config_map, credential_sources)
+    if certificate:
+        volumes.append({"name": _TLS, "secret": {"secret_name": certificate.secret_name, "default_mode": 0o440}})
     return [volume for volume in volumes if volume["name"] in {mount["name"] for mount in _mounts(memcached)}]
 
 
@@ -59,7 +71,7 @@ def _container(name: str, memcached: Memcached, script: str, environment: dict[s
         "name": name,
         "image": memcached.image,
         "command": ["sh", f"{pod.CONFIG_FOLDER}/{script}"],
-        "env": [{"name": key, "value": value} for key, value in {"PORT": str(MEMCACHED_PORT), **environment}.items()],
+        "env": [{"name": key, "value": value} for key, value in environment.items()],
         "security_context": pod.CONTAINER_SECURITY,
         "volume_mounts": _mounts(memcached),
     }
@@ -67,4 +79,5 @@ def _container(name: str, memcached: Memcached, script: str, environment: dict[s
 
 def _mounts(memcached: Memcached) -> list[dict[str, Any]]:
     logins = memcached.auth is MemcachedAuth.PASSWORD
-    return [mount for mount in cast("list[dict[str, Any]]", pod.MOUNTS) if logins or mount["name"] != "credentials"]
+    mounts = [mount for mount in cast("list[dict[str, Any]]", pod.MOUNTS) if logins or mount["name"] != "credentials"]
+    return [*mounts, {"name": _TLS, "mount_path": "/etc/cache/tls", "read_only": True}] if memcached.tls else mounts

@@ -20,6 +20,7 @@ from pulumi_caches.kubernetes.credentials import (
 )
 from pulumi_caches.kubernetes.memcached import MEMCACHED_PORT, Memcached, MemcachedArgs, MemcachedAuth, read_memcached
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
+from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, find_certificate, read_tls
 
 # The longest derived name that Kubernetes limits is that of the Job `NAME-await-password`: 63 characters, 15 of them added.
 NAME_MAXIMUM = 48
@@ -37,7 +38,7 @@ class MemcachedWorkload(StrEnum):
     """One server behind a Service, replaced at once when its node is lost."""
 
 
-class MemcachedShardsArgs(MemcachedArgs, CredentialArgs, PlacementArgs):
+class MemcachedShardsArgs(MemcachedArgs, CredentialArgs, TlsArgs, PlacementArgs):
     """Arguments of MemcachedShards. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -83,12 +84,15 @@ class MemcachedShards(pulumi.ComponentResource):
         credentials = (
             make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child) if plan.credentials else None
         )
+        certificate = (
+            find_certificate(name, args["tls_secret_name"], plan.tls_secret_read, plan.namespace, child) if plan.memcached.tls else None
+        )
         files = memcached_pod.script_files()
         config_map = pod.config_name(name, files)
         config = k8s.core.v1.ConfigMap(
             f"{name}-config", metadata={**plan.metadata(), "name": config_map}, data=files, immutable=True, opts=child
         )
-        volumes = memcached_pod.config_volumes(plan.memcached, config_map, credentials.volume_sources if credentials else [])
+        volumes = memcached_pod.config_volumes(plan.memcached, config_map, credentials.volume_sources if credentials else [], certificate)
         service_name = plan.service_name()
         service = k8s.core.v1.Service(
             service_name, metadata={**plan.metadata(SHARD), "name": service_name}, spec=plan.service_spec(), opts=child
@@ -104,7 +108,7 @@ class MemcachedShards(pulumi.ComponentResource):
             job = await_password_job(name, credentials, waiting, plan.metadata(), after(servers))
             ready += [job] if job else []
 
-        self.connection = plan.connection(credentials, ready)
+        self.connection = plan.connection(credentials, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name) if credentials else None
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key) if credentials else None
         self.register_outputs(
@@ -126,6 +130,7 @@ class _Plan:
     shards: int
     stable_names: bool
     credentials: CredentialPlan | None
+    tls_secret_read: bool
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     evictable: bool
@@ -166,11 +171,13 @@ class _Plan:
         # Never two servers behind one Service: what is deleted in one would still be in the other.
         return {**spec, "strategy": {"type": "Recreate"}}
 
-    def connection(self, credentials: Credentials | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
+    def connection(
+        self, credentials: Credentials | None, certificate: Certificate | None, ready: list[pulumi.Resource]
+    ) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
         def connect(values: list[Any]) -> Connection:
-            namespace, password = values[:2]
+            namespace, password, authority_pem = values[:3]
             hosts = [f"{host}.{namespace}.svc" for host in self.hosts()]
             connection: Connection = {
                 "engine": "memcached",
@@ -178,9 +185,11 @@ class _Plan:
                 "host": hosts[0],
                 "port": MEMCACHED_PORT,
                 "nodes": [f"{host}:{MEMCACHED_PORT}" for host in hosts],
-                "tls": False,
+                "tls": self.memcached.tls,
                 "provider": "kubernetes",
             }
+            if authority_pem is not None:
+                connection["ca_pem"] = authority_pem
             if credentials is None:
                 return {**connection, "auth": "none"}
             connection["username"] = USERNAME
@@ -189,7 +198,8 @@ class _Plan:
             return connection
 
         password = credentials.password if credentials else None
-        parts = pulumi.Output.all(self.namespace, password, *[resource.urn for resource in ready])
+        authority_pem = certificate.authority_pem if certificate else None
+        parts = pulumi.Output.all(self.namespace, password, authority_pem, *[resource.urn for resource in ready])
         return pulumi.Output.secret(parts.apply(connect))
 
     def _usable(self, password: str) -> str:
@@ -213,6 +223,7 @@ def _read(name: str, args: MemcachedShardsArgs) -> _Plan:
         shards=_read_shards(arguments, stable_names),
         stable_names=stable_names,
         credentials=_read_credentials(arguments, memcached),
+        tls_secret_read=read_tls(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         evictable=arguments.flag("evictable", True),

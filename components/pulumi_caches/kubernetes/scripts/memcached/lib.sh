@@ -3,6 +3,7 @@
 
 here=$(dirname "$0")
 credentials=/etc/cache/credentials
+tls=/etc/cache/tls
 # shellcheck disable=SC2034 # for the scripts that include this one
 run=/run/cache
 
@@ -28,4 +29,17 @@ logins() {
     esac
     [ -z "$text" ] || printf '%s:%s\n' "${user%:*}" "$text"
   done
+}
+
+# Takes a copy of the certificate and its key that belong together: the Secret may change between the two. Fails when it just has.
+copy_certificate() {
+  for file in tls.crt tls.key; do
+    cp -f "$tls/$file" "$run/$file" || return 1
+  done
+  has_certificate
+}
+
+# Whether the copy is what the Secret has.
+has_certificate() {
+  cmp -s "$tls/tls.crt" "$run/tls.crt" && cmp -s "$tls/tls.key" "$run/tls.key"
 }

@@ -8,6 +8,11 @@ umask 077
 version=$(memcached --version) || die "the image has no memcached that runs"
 command -v bash >/dev/null || die "the image has no bash, which the probes need: use a Debian-based one, such as memcached:1.6.38"
 
+if [ -d "$tls" ]; then
+  # The help has only what was built in.
+  memcached --help | grep -q -- --enable-ssl || die "the image's $version was built without TLS (--enable-tls), which tls_secret_name needs"
+  copy_certificate || die "no certificate in $tls: does the Secret have tls.crt and tls.key?"
+fi
 if [ -d "$credentials" ]; then
   accepted=$(logins)
   printf '%s\n' "$accepted" >"$run/logins"

@@ -1,0 +1,39 @@
+"""Certificates of a test's own authority, made by openssl."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from availability import unavailable
+
+_NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A server's certificate, its key, and the authority to trust."""
+
+    certificate_pem: str
+    key_pem: str
+    authority_pem: str
+
+
+def certify(*names: str) -> Certified:
+    """A certificate for names such as `DNS:*.shop.svc` and `IP:10.0.0.1`; each by an authority of its own."""
+    if not shutil.which("openssl"):
+        unavailable("openssl is not on PATH, which makes certificates")
+    with tempfile.TemporaryDirectory() as scratch:
+        _run(scratch, "req", "-x509", *_NEW_KEY, "-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.crt", "-days", "1")
+        _run(scratch, "req", *_NEW_KEY, "-subj", "/CN=server", "-keyout", "tls.key", "-out", "request")
+        Path(scratch, "extensions").write_text(f"subjectAltName={','.join(names)}\n")
+        signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1", "-extfile", "extensions"]
+        _run(scratch, "x509", "-req", "-in", "request", "-out", "tls.crt", *signing)
+        return Certified(*(Path(scratch, name).read_text() for name in ("tls.crt", "tls.key", "ca.crt")))
+
+
+def _run(folder: str, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, check=True)
