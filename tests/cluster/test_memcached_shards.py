@@ -239,12 +239,14 @@ def _keep(shards: Shards, scratch: Path, certificate: Certified) -> None:
 
 
 def test_a_deployment_serves_behind_its_service(tmp_path: Path) -> None:
-    for deployed in deploy(tmp_path, "single", workload="deployment", auth="none"):
+    for deployed in deploy(tmp_path, "single", workload="deployment", auth="none", extstore_gib=1):
         connection = deployed.connection()
         assert call(connection, connection["nodes"][0], "set a 0 0 1\r\nb", "get a") == ["STORED", "b"]
+        assert call(connection, connection["nodes"][0], "stats")[0]["extstore_limit_maxbytes"] == str(14 * 64 * 2**20)
         deployed.preview("--expect-no-changes")
         deployed.kubectl("delete", "pod", "--all")
         deployed.kubectl("rollout", "status", "deployment/cache", "--timeout=120s")
         eventually(lambda: call(connection, connection["nodes"][0], "get a") == [None], "it serves again, empty")  # noqa: B023
     assert deployed.export() == []
     assert "not found" in deployed.kubectl("get", "namespace", "single", succeeds=False)
+    eventually(lambda: deployed.get("persistentvolumes")["items"] == [], "the volume goes with the pod")

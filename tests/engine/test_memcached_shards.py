@@ -19,6 +19,8 @@ CASES: dict[str, dict[str, Any]] = {
     "existing-secret": {"existing_secret_name": "mine", "existing_secret_key": "pw", "existing_secret_read": False},
     "tls": {"tls_secret_name": "certificate", "tls_secret_read": False, "password_version": 2},
     "everything": {
+        "extstore_gib": 100,
+        "storage_class": "fast",
         "shards": 5,
         "image": "mirror.example/memcached:1.6.45",
         "image_pull_secrets": ["registry"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from signal import SIGSTOP
@@ -21,6 +22,15 @@ PASSES = ""
 def pod() -> Iterator[MemcachedPod]:
     with pods_of(MemcachedPod, find_programs("memcached"), "shard") as made:
         yield made[0]
+
+
+def _built_without_anything(pod: MemcachedPod) -> str:
+    """The folder of a memcached that was built with no option."""
+    folder = pod.folder / "data" / "bin"
+    folder.mkdir()
+    (folder / "memcached").write_text('#!/bin/sh\necho "memcached 1.6.99"\n')
+    (folder / "memcached").chmod(0o755)
+    return "/data/bin"
 
 
 # start.sh
@@ -74,6 +84,26 @@ def test_the_smallest_and_the_most_extreme_sizes_start(pod: MemcachedPod) -> Non
         {"memory_gib": 1024, "max_item_size_mib": 1024, "threads": 64, "max_connections": 512},
     ):
         pod.serve(**arguments).end()
+
+
+def test_values_that_memory_has_no_room_for_are_read_from_disk(pod: MemcachedPod) -> None:
+    pod.serve(memory_gib=0.0625, extstore_gib=1)
+    value = "x" * 100_000
+    # 95 MiB, more than twice the memory; in a burst that is faster than the disk the server removes items instead.
+    for first in range(0, 1000, 50):
+        assert set(pod.call(*(f"set key{first + number} 0 0 {len(value)}\r\n{value}" for number in range(50)))) == {"STORED"}
+        time.sleep(0.2)
+    found = pod.call(*(f"get key{number}" for number in range(1000))).count(value)
+    [stats] = pod.call("stats")
+    print(f"{found} of 1000 values found, {stats['get_extstore']} of them on disk")
+    assert found > 40 * 2**20 / len(value), "more than memory holds"
+    assert int(stats["get_extstore"]) > 100
+
+
+def test_an_image_without_extstore_says_so_and_starts_nothing(pod: MemcachedPod) -> None:
+    started = pod.start(path=f"{_built_without_anything(pod)}:{pod.programs.path}", extstore_gib=1)
+    assert started.wait() == 1
+    assert "start: the image's memcached 1.6.99 was built without extstore, which extstore_gib needs" in started.output
 
 
 def test_only_the_password_is_accepted(pod: MemcachedPod) -> None:
@@ -289,11 +319,7 @@ def test_a_secret_without_a_certificate_starts_nothing(pod: MemcachedPod) -> Non
 
 def test_an_image_without_tls_says_so_and_starts_nothing(pod: MemcachedPod) -> None:
     pod.certify(certify(f"IP:{pod.address}"))
-    folder = pod.folder / "data" / "bin"
-    folder.mkdir()
-    (folder / "memcached").write_text('#!/bin/sh\necho "memcached 1.6.99"\n')
-    (folder / "memcached").chmod(0o755)
-    started = pod.start(path=f"/data/bin:{pod.programs.path}", **TLS)
+    started = pod.start(path=f"{_built_without_anything(pod)}:{pod.programs.path}", **TLS)
     assert started.wait() == 1
     assert "start: the image's memcached 1.6.99 was built without TLS (--enable-tls), which tls_secret_name needs" in started.output
 

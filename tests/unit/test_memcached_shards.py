@@ -147,6 +147,14 @@ def test_placement_image_and_registry_reach_the_pod() -> None:
     assert spec["containers"][0]["image"] == "mirror/memcached:1.6.45"
 
 
+def test_items_on_disk_have_a_volume_that_is_made_and_deleted_with_the_pod() -> None:
+    spec = pod(make(extstore_gib=10, storage_class="fast"))
+    claim = spec["volumes"][-1]["ephemeral"]["volumeClaimTemplate"]["spec"]
+    assert (claim["resources"], claim["storageClassName"]) == ({"requests": {"storage": "10Gi"}}, "fast")
+    assert spec["containers"][0]["volumeMounts"][-1] == {"name": "extstore", "mountPath": "/data"}
+    assert "volumeClaimTemplates" not in make(extstore_gib=10).only("StatefulSet")["spec"]
+
+
 def test_every_resource_is_a_child_so_that_it_inherits_the_provider() -> None:
     parents = {request.name: request.parent for request in make(password_version=2).requests if request.custom}
     assert all(parent.endswith("::cache") for parent in parents.values()), parents

@@ -44,6 +44,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"workload": "deployment", "shards": 2}, "shards = 2: behind the one Service of workload deployment a key would be on any of them"),
     ({"auth": "none", "password_version": 2}, "password_version = 2: there is no password with auth none"),
     ({"auth": "none", "existing_secret_name": "s"}, "existing_secret_name = 's': there is no password with auth none"),
+    ({"storage_class": "fast"}, "storage_class = 'fast': there is no volume without extstore_gib"),
+    ({"extstore_gib": 0}, "extstore_gib = 0: must be from 1 to 16384"),
+    ({"extstore_gib": 5, "max_item_size_mib": 8}, "on disk an item has at most 4 MiB, and max_item_size_mib is 8"),
     ({"tls_secret_read": False}, "tls_secret_read = False: needs tls_secret_name"),
     ({"existing_secret_name": "s", "password_version": 2}, "the passwords are in existing_secret_name"),
     # The escape hatch
@@ -95,6 +98,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({}, "--slab-min-size=48"),
         ({"evictions": False}, "--disable-evictions"),
         ({}, "--auth-file=/run/cache/logins"),
+        ({"extstore_gib": 10}, "--extended=ext_path=/data/extstore:9216m"),
         ({"tls_secret_name": "s"}, "--enable-ssl"),
         ({"tls_secret_name": "s"}, "--listen=*,notls:127.0.0.1:11212"),
         ({"extra_options": ["idle_timeout=60"]}, "--extended=idle_timeout=60"),

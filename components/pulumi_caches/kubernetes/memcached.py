@@ -20,7 +20,7 @@ class MemcachedAuth(StrEnum):
     """Whoever reaches the port."""
 
 
-# The official image, Debian-based: the scripts need its bash. Since 2025-03-25 it is built with the proxy too.
+# The official image, Debian-based: the scripts need its bash.
 DEFAULT_IMAGE = "docker.io/library/memcached:1.6.38"
 MEMCACHED_PORT = 11211
 # With TLS, where the probes ask: the image has no client that speaks it. Only the pod itself can connect there.
@@ -32,6 +32,11 @@ ITEM_MEMORY_SHARE_MAXIMUM = 0.9
 FREE_MIB_MINIMUM = 24
 THREADS = 4
 ITEM_STEP_MIB = 0.5
+# Items on disk are written through buffers of 4 MiB, and an item must fit in one.
+EXTSTORE_ITEM_MIB = 4
+# A file system keeps some of a volume for itself.
+EXTSTORE_SHARE = 0.9
+DATA_FOLDER = "/data"
 
 
 _TLS_OPTIONS = [
@@ -70,6 +75,10 @@ class MemcachedArgs(TypedDict):
     """Whether the least recently used items make room when memory is full; false is an error instead (-M). Default: true."""
     extra_options: NotRequired[list[str]]
     """Extended options (-o), each NAME or NAME=VALUE, for what has no argument. Default: none."""
+    extstore_gib: NotRequired[int]
+    """Volume of each server in GiB for the values that memory has no room for (extstore); empty after a restart. Default: none."""
+    storage_class: NotRequired[pulumi.Input[str]]
+    """StorageClass of these volumes. Default: the cluster's default."""
     auth: NotRequired[MemcachedAuth]
     """password (text protocol only) or none. Default: password."""
 
@@ -91,6 +100,8 @@ class Memcached:
     min_chunk_bytes: int
     evictions: bool
     extra_options: tuple[str, ...]
+    extstore_gib: int | None
+    storage_class: pulumi.Input[str] | None
     auth: MemcachedAuth
     tls: bool
 
@@ -106,9 +117,13 @@ class Memcached:
             f"--slab-min-size={self.min_chunk_bytes}",
             *([] if self.evictions else ["--disable-evictions"]),
             *(["--auth-file=/run/cache/logins"] if self.auth is MemcachedAuth.PASSWORD else []),
+            *([f"--extended=ext_path={DATA_FOLDER}/extstore:{self._extstore_mib()}m"] if self.extstore_gib else []),
             *(_TLS_OPTIONS if self.tls else []),
             *(f"--extended={option}" for option in self.extra_options),
         ]
+
+    def _extstore_mib(self) -> int:
+        return int((self.extstore_gib or 0) * MIB_PER_GIB * EXTSTORE_SHARE)
 
 
 def read_memcached(arguments: Arguments) -> Memcached:
@@ -116,6 +131,7 @@ def read_memcached(arguments: Arguments) -> Memcached:
     memory_mib = int(MIB_PER_GIB * arguments.number("memory_gib", 1, MEMORY_GIB_MINIMUM, MEMORY_GIB_MAXIMUM))
     cpu_request, cpu_limit = read_cpu(arguments)
     item_memory_mib = _read_item_memory(arguments, memory_mib)
+    max_item_size_mib = _read_max_item_size(arguments, item_memory_mib)
     return Memcached(
         image=read_image(arguments, "image", DEFAULT_IMAGE),
         image_pull_secrets=tuple(arguments.texts("image_pull_secrets", [])),
@@ -123,7 +139,7 @@ def read_memcached(arguments: Arguments) -> Memcached:
         cpu_request=cpu_request,
         cpu_limit=cpu_limit,
         item_memory_mib=item_memory_mib,
-        max_item_size_mib=_read_max_item_size(arguments, item_memory_mib),
+        max_item_size_mib=max_item_size_mib,
         threads=_read_threads(arguments, cpu_limit),
         # The server takes as many file descriptors as this; its threads alone need up to 400 of them.
         max_connections=arguments.whole("max_connections", 1024, 512, 1_000_000),
@@ -131,6 +147,8 @@ def read_memcached(arguments: Arguments) -> Memcached:
         min_chunk_bytes=arguments.whole("min_chunk_bytes", 48, 1, 65_536),
         evictions=arguments.flag("evictions", True),
         extra_options=read_extra_options(arguments, memory_mib - item_memory_mib),
+        extstore_gib=_read_extstore(arguments, max_item_size_mib),
+        storage_class=arguments.value("storage_class", None),
         auth=arguments.choice("auth", MemcachedAuth.PASSWORD),
         tls=arguments.given("tls_secret_name"),
     )
@@ -163,3 +181,15 @@ def _read_threads(arguments: Arguments, cpu_limit: float | None) -> int:
     if threads > cores:
         arguments.refuse("threads", f"more than the cores of cpu_limit, {cpu_limit:g}: they would only wait for each other")
     return threads
+
+
+def _read_extstore(arguments: Arguments, max_item_size_mib: float) -> int | None:
+    if not arguments.given("extstore_gib"):
+        if arguments.given("storage_class"):
+            arguments.refuse("storage_class", "there is no volume without extstore_gib")
+        return None
+    if max_item_size_mib > EXTSTORE_ITEM_MIB:
+        arguments.refuse(
+            "extstore_gib", f"on disk an item has at most {EXTSTORE_ITEM_MIB} MiB, and max_item_size_mib is {max_item_size_mib:g}"
+        )
+    return arguments.whole("extstore_gib", 1, 1, 16_384)

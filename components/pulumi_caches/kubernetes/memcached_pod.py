@@ -7,10 +7,11 @@ from typing import Any, cast
 import pulumi
 
 from pulumi_caches.kubernetes import pod
-from pulumi_caches.kubernetes.memcached import LOOPBACK_PORT, MEMCACHED_PORT, Memcached, MemcachedAuth
+from pulumi_caches.kubernetes.memcached import DATA_FOLDER, LOOPBACK_PORT, MEMCACHED_PORT, Memcached, MemcachedAuth
 from pulumi_caches.kubernetes.tls_secret import Certificate
 
 _TLS = "tls"
+_EXTSTORE = "extstore"
 # A kubelet brings a changed Secret into running pods within about 90 s, then a probe sees it.
 ROTATION_SECONDS = 120
 
@@ -36,12 +37,23 @@ def server_pod(
         "liveness_probe": pod.probe("alive", period_seconds=10, failure_threshold=6),
         "readiness_probe": pod.probe("ready", period_seconds=3, failure_threshold=2),
     }
+    if memcached.extstore_gib:
+        container["volume_mounts"] = [*container["volume_mounts"], {"name": _EXTSTORE, "mount_path": DATA_FOLDER}]
+        volumes = [*volumes, _extstore_volume(memcached)]
     spec = {**pod.POD_DEFAULTS, **placement, "containers": [container], "volumes": volumes}
     if memcached.image_pull_secrets:
         spec["image_pull_secrets"] = [{"name": secret} for secret in memcached.image_pull_secrets]
     if priority_class_name is not None:
         spec["priority_class_name"] = priority_class_name
     return spec
+
+
+def _extstore_volume(memcached: Memcached) -> dict[str, Any]:
+    # Made and deleted with its pod: what is on it can't be read after a restart anyway.
+    spec: dict[str, Any] = {"access_modes": ["ReadWriteOnce"], "resources": {"requests": {"storage": f"{memcached.extstore_gib}Gi"}}}
+    if memcached.storage_class is not None:
+        spec["storage_class_name"] = memcached.storage_class
+    return {"name": _EXTSTORE, "ephemeral": {"volume_claim_template": {"spec": spec}}}
 
 
 def await_password_pod(memcached: Memcached, hosts: list[str], volumes: list[dict[str, Any]]) -> dict[str, Any]:
