@@ -25,32 +25,54 @@ _KEY_PATTERN = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _KEY_RULE = "must be a Secret's key: letters, digits, '-', '_' and '.', at most 253"
 
 
-class CredentialArgs(TypedDict):
-    """Arguments of everything that has a password."""
+class ExistingSecretArgs(TypedDict):
+    """Arguments of everything that can take its password from a Secret."""
+
+    existing_secret_name: NotRequired[pulumi.Input[str]]
+    """Secret in the same namespace to take the password from. Default: none, a password is generated."""
+    existing_secret_key: NotRequired[str]
+    """Its key with the current password. Default: password."""
+    existing_secret_read: NotRequired[bool]
+    """Whether to read it, for its keys and for `connection`; false where manifests are rendered without a cluster. Default: true."""
+
+
+class CredentialArgs(ExistingSecretArgs):
+    """Arguments of everything whose password can be rotated."""
 
     password_version: NotRequired[int]
     """Raise it by one for a new generated password; the one before stays valid beside it. Default: 1."""
     password_previous_valid: NotRequired[bool]
     """Whether the password before the current one is accepted; false once all clients have moved. Default: true."""
-    existing_secret_name: NotRequired[pulumi.Input[str]]
-    """Secret in the same namespace to take the password from. Default: none, a password is generated."""
-    existing_secret_key: NotRequired[str]
-    """Its key with the current password. Default: password."""
     existing_secret_previous_key: NotRequired[str]
     """Its key with a password that is accepted too; may be missing. Default: previous-password."""
-    existing_secret_read: NotRequired[bool]
-    """Whether to read it, for its keys and for `connection`; false where manifests are rendered without a cluster. Default: true."""
 
 
 @dataclass(frozen=True)
-class CredentialPlan:
+class ExistingSecret:
+    """Checked arguments of a Secret that may hold the password."""
+
+    read: bool
+    key: str
+
+
+@dataclass(frozen=True)
+class CredentialPlan(ExistingSecret):
     """Checked arguments: where the password comes from."""
 
     version: int
     previous_valid: bool
-    read: bool
-    key: str
     previous_key: str
+
+
+@dataclass(frozen=True)
+class Password:
+    """A password that is not rotated, and where it is."""
+
+    value: pulumi.Output[str] | None
+    """None when it is in an existing Secret that was not read."""
+    secret_name: pulumi.Input[str]
+    secret_key: pulumi.Input[str]
+    """Known once the Secret was seen to have it."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +100,54 @@ class _Read:
     version: pulumi.Output[str] | None
 
 
+def read_existing_secret(arguments: Arguments) -> ExistingSecret:
+    """Reads and checks ExistingSecretArgs (but for `existing_secret_name`)."""
+    _refuse_without_secret(arguments, "existing_secret_key", "existing_secret_read")
+    return ExistingSecret(
+        read=arguments.flag("existing_secret_read", True),
+        key=arguments.text("existing_secret_key", "password", _KEY_PATTERN, _KEY_RULE),
+    )
+
+
 def read_credentials(arguments: Arguments) -> CredentialPlan:
     """Reads and checks CredentialArgs (but for `existing_secret_name`)."""
-    existing = arguments.given("existing_secret_name")
+    existing = read_existing_secret(arguments)
     plan = CredentialPlan(
         version=arguments.whole("password_version", 1, 1, 1_000_000),
         previous_valid=arguments.flag("password_previous_valid", True),
-        read=arguments.flag("existing_secret_read", True),
-        key=arguments.text("existing_secret_key", "password", _KEY_PATTERN, _KEY_RULE),
+        read=existing.read,
+        key=existing.key,
         previous_key=arguments.text("existing_secret_previous_key", "previous-password", _KEY_PATTERN, _KEY_RULE),
     )
     for key in ("password_version", "password_previous_valid"):
-        if existing and arguments.given(key):
+        if arguments.given("existing_secret_name") and arguments.given(key):
             arguments.refuse(key, "the passwords are in existing_secret_name: change them there")
-    for key in ("existing_secret_key", "existing_secret_previous_key", "existing_secret_read"):
-        if arguments.given(key) and not existing:
-            arguments.refuse(key, "needs existing_secret_name")
+    _refuse_without_secret(arguments, "existing_secret_previous_key")
     return plan
+
+
+def _refuse_without_secret(arguments: Arguments, *keys: str) -> None:
+    for key in keys:
+        if arguments.given(key) and not arguments.given("existing_secret_name"):
+            arguments.refuse(key, "needs existing_secret_name")
+
+
+def make_password(
+    name: str,
+    plan: ExistingSecret,
+    existing_secret_name: pulumi.Input[str] | None,
+    metadata: dict[str, Any],
+    opts: pulumi.ResourceOptions,
+) -> Password:
+    """One password, for what can't take a second one: generated into the Secret `NAME-auth`, or from an existing Secret."""
+    if existing_secret_name is None:
+        password = _generate(f"{name}-password", opts)
+        made = _secret(f"{name}-auth", {"password": password}, metadata, opts)
+        # Known once the Secret is there: whoever reads it finds it.
+        return Password(password, made.metadata["name"], "password")
+    secret_id = pulumi.Output.concat(metadata["namespace"], "/", existing_secret_name)
+    read = _read_existing(name, plan, secret_id, opts) if plan.read else _Read(None, plan.key, None)
+    return Password(read.password, existing_secret_name, read.key)
 
 
 def make_credentials(
@@ -168,7 +221,7 @@ def await_password_job(
     )
 
 
-def _read_existing(name: str, plan: CredentialPlan, secret_id: pulumi.Output[str], opts: pulumi.ResourceOptions) -> _Read:
+def _read_existing(name: str, plan: ExistingSecret, secret_id: pulumi.Output[str], opts: pulumi.ResourceOptions) -> _Read:
     """Reads the Secret, so that a missing key is found in the preview and a change is noticed."""
     found = k8s.core.v1.Secret.get(f"{name}-existing", secret_id, opts)
 

@@ -1,6 +1,7 @@
 """The volume of each server, and what can't change once there is data on it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
@@ -65,18 +66,19 @@ def claim_template(size: pulumi.Input[str], storage_class: pulumi.Input[str] | N
     return {"metadata": {"name": VOLUME, "labels": labels}, "spec": spec}
 
 
-def refuse_changes(cache: str, server: Server) -> Check:
-    """A check for `guard`: what a volume was made with can't change.
+def refuse_changes(cache: str, server: Server, more_advice: Mapping[str, str] | None = None) -> Check:
+    """A check for `guard`: what a volume was made with can't change, nor can the component's own facts in `more_advice`.
 
     Kubernetes has no way to do it in place: the provider would replace the StatefulSet, whose old volumes keep the old
     size, class and format.
     """
+    advice = {**_ADVICE, **(more_advice or {})}
 
     def check(first: Facts, now: Facts) -> None:
         changed = [key for key in now if first.get(key) != now[key]]
         if changed:
-            problems = "".join(f"\n  * {key}: {_shown(first.get(key))} can't become {_shown(now[key])}: {_ADVICE[key]}" for key in changed)
-            raise ArgumentError(f"{cache!r} holds data, and its volumes can't be changed in place:{problems}\n{_WAY_OUT}")
+            problems = "".join(f"\n  * {key}: {_shown(first.get(key))} can't become {_shown(now[key])}: {advice[key]}" for key in changed)
+            raise ArgumentError(f"{cache!r} holds data, and can't be changed like that:{problems}\n{_WAY_OUT}")
 
         if now["storage_gib"] * MIB_PER_GIB < server.maxmemory_mib:
             too_small = f"storage_gib: the volume's {now['storage_gib']:g} GiB hold less than maxmemory, {server.maxmemory_mib} MiB"
