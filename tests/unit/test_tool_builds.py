@@ -129,6 +129,14 @@ def test_a_disk_that_is_too_small_is_refused_before_the_build(tmp_path: Path) ->
     assert "> building" not in done.stderr
 
 
+def test_the_operator_and_its_definitions_are_of_one_version() -> None:
+    def pinned(module: str) -> str:
+        text = (paths.TOOLS / "go" / module / "go.mod").read_text()
+        return "".join(re.findall(r"github.com/OT-CONTAINER-KIT/redis-operator (v\S+)", text))
+
+    assert pinned("redis-operator") == pinned("operator-crds") != ""
+
+
 def test_without_go_the_version_that_is_needed_is_named(tmp_path: Path) -> None:
     done = build(tmp_path, source=WORKING, PATH=str(tmp_path))
     assert (done.returncode, done.stderr.partition(" or newer")[0]) == (1, "error: `go` is not on PATH: install Go 1.26")

@@ -34,7 +34,7 @@ _DISK_FULL = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one module becomes binaries; `prepare` and `finish` get the folder of sources and of results."""
+    """How one module becomes binaries, if it has any; `prepare` and `finish` get the folder of sources and of results."""
 
     packages: tuple[str, ...]
     ldflags: str = ""
@@ -70,6 +70,13 @@ def _copy_openapi(sources: Path, results: Path) -> None:
     shutil.copyfile(specification, results / "openapi.json")
 
 
+def _copy_operator_crds(sources: Path, results: Path) -> None:
+    module = "github.com/OT-CONTAINER-KIT/redis-operator"
+    _go("mod", "download", module, folder=sources)
+    for definition in (_module_folder(sources, module) / "config" / "crd" / "bases").glob("*.yaml"):
+        shutil.copyfile(definition, results / definition.name)
+
+
 _COMPONENT_VERSION = "k8s.io/component-base/version"
 
 RECIPES: dict[str, Recipe] = {
@@ -101,6 +108,8 @@ RECIPES: dict[str, Recipe] = {
     "coredns": Recipe(packages=("github.com/coredns/coredns",)),
     "local-path-provisioner": Recipe(packages=("github.com/rancher/local-path-provisioner",)),
     "memcached-exporter": Recipe(packages=("github.com/prometheus/memcached_exporter/cmd/memcached_exporter",)),
+    "redis-operator": Recipe(packages=("github.com/OT-CONTAINER-KIT/redis-operator/cmd",)),
+    "operator-crds": Recipe(packages=(), finish=_copy_operator_crds),
     "lint": Recipe(packages=("github.com/yannh/kubeconform/cmd/kubeconform", "github.com/rhysd/actionlint/cmd/actionlint")),
 }
 
@@ -151,11 +160,12 @@ def _build_one(name: str, folder: Path) -> None:
         shutil.copytree(paths.TOOLS / "go" / name, sources)
         results.mkdir()
         recipe.prepare(sources)
-        _go(
-            "build", "-trimpath", "-tags", recipe.tags, "-ldflags", f"-s -w {recipe.ldflags}",
-            "-o", f"{results}{os.sep}", *recipe.packages,
-            folder=sources,
-        )  # fmt: skip
+        if recipe.packages:
+            _go(
+                "build", "-trimpath", "-tags", recipe.tags, "-ldflags", f"-s -w {recipe.ldflags}",
+                "-o", f"{results}{os.sep}", *recipe.packages,
+                folder=sources,
+            )  # fmt: skip
         recipe.finish(sources, results)
         _name_single_binary(name, results)
         # Moved whole: a folder in the cache is always a finished build, also with two builds at once.
