@@ -22,10 +22,10 @@ from pulumi.provider.experimental.analyzer import ComponentDefinition, PropertyD
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
-from pulumi_caches.kubernetes import MemcachedShards, RedisStatefulSet, SentinelGroup
+from pulumi_caches.kubernetes import MemcachedShards, RedisOperatorCluster, RedisStatefulSet, SentinelGroup
 
 NAME = "caches"
-COMPONENTS: list[type[pulumi.ComponentResource]] = [RedisStatefulSet, SentinelGroup, MemcachedShards]
+COMPONENTS: list[type[pulumi.ComponentResource]] = [RedisStatefulSet, SentinelGroup, MemcachedShards, RedisOperatorCluster]
 
 
 class CachesProvider(ComponentProvider):

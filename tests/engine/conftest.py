@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from embedded import go_build
 from engine import schemas
 
 
@@ -13,3 +14,10 @@ def kubernetes_schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("schemas")
     schemas.write(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def operator_schemas(kubernetes_schemas: Path) -> Path:
+    """Those of the OT operator too."""
+    schemas.write_custom(kubernetes_schemas, go_build.build(["operator-crds"])["operator-crds"])
+    return kubernetes_schemas

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import yaml
 from common import go_build
 
 # Described as text, but numbers are as good.
@@ -33,6 +34,28 @@ def write(folder: Path) -> None:
     for name, definition in definitions.items():
         for kind in definition.get("x-kubernetes-group-version-kind", []):
             (folder / _file_name(kind)).write_text(json.dumps({"$ref": f"{shared.name}#/definitions/{name}"}))
+
+
+def write_custom(folder: Path, definitions: Path) -> None:
+    """The same for the kinds of custom resource definitions in another folder."""
+    for file in definitions.glob("*.yaml"):
+        spec = yaml.safe_load(file.read_text())["spec"]
+        for version in spec["versions"]:
+            kind = {"group": spec["group"], "version": version["name"], "kind": spec["names"]["kind"]}
+            (folder / _file_name(kind)).write_text(json.dumps(_strict(version["schema"]["openAPIV3Schema"])))
+
+
+def _strict(schema: Any) -> Any:
+    """A schema for which unknown fields are errors, as they are for an API server that is asked to be strict."""
+    if isinstance(schema, list):
+        return [_strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {key: _strict(part) for key, part in schema.items()}
+    # A property may have that name too; a schema's is a mapping of schemas.
+    if isinstance(schema.get("properties"), dict) and "type" in schema and "additionalProperties" not in schema:
+        strict["additionalProperties"] = False
+    return strict
 
 
 def _file_name(kind: dict[str, Any]) -> str:

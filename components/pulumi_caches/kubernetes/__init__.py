@@ -2,7 +2,9 @@
 
 from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
+from pulumi_caches.kubernetes.operator_limits import Operator, OperatorMode
 from pulumi_caches.kubernetes.placement import Spread, Toleration
+from pulumi_caches.kubernetes.redis_operator_cluster import RedisOperatorCluster, RedisOperatorClusterArgs
 from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
 from pulumi_caches.kubernetes.server import AofFsync, Engine, EvictionPolicy, Persistence
@@ -15,7 +17,11 @@ __all__ = [
     "MemcachedShards",
     "MemcachedShardsArgs",
     "MemcachedWorkload",
+    "Operator",
+    "OperatorMode",
     "Persistence",
+    "RedisOperatorCluster",
+    "RedisOperatorClusterArgs",
     "RedisStatefulSet",
     "RedisStatefulSetArgs",
     "SentinelGroup",
