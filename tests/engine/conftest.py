@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from embedded import go_build
+from common import go_build
 from engine import schemas
 
 

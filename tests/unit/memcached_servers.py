@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from certificates import Certified
-from embedded.waiting import until
+from common.waiting import until
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes import memcached_pod
 from pulumi_caches.kubernetes.memcached import Memcached, read_memcached

@@ -32,10 +32,18 @@ def test_makes_a_restricted_namespace_with_every_cache_in_it(monkeypatch: pytest
     assert registered.only("StatefulSet")["metadata"]["namespace"] == "shop"
 
 
+def test_the_topology_operator_asks_for_every_cache_in_a_restricted_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    registered = deploy(topology="operator", namespace="shop", operated='{"sessions": null, "carts": {"mode": "sentinel"}}')
+    assert registered.only("Namespace")["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "restricted"}
+    for kind in ("RedisCluster", "RedisReplication", "RedisSentinel"):
+        assert registered.only(kind)["metadata"]["namespace"] == "shop"
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster; did you mean 'in_cluster'?"),
+        ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster, operator; did you mean 'in_cluster'?"),
         ({"namspace": "x"}, "there is no configuration key 'caches:namspace'; did you mean 'namespace'?"),
         ({"redis": "[1]"}, "caches:redis = [1]: must be a mapping"),
         ({"redis": "text"}, "caches:redis = 'text': must be a mapping"),

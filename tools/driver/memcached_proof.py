@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from embedded.console import Failure, say, step
-from embedded.waiting import until
+from common.console import Failure, say, step
+from common.waiting import until
 
 from driver.stack import Stack
 

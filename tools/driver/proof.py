@@ -119,7 +119,7 @@ def _client(cache: _Cache, host: str) -> str:
 
 
 def _is_provable(cache: _Cache) -> bool:
-    return cache.engine in ("redis", "valkey") and bool(cache.pod)
+    return cache.engine in ("redis", "valkey") and cache.connection["mode"] == "standalone" and bool(cache.pod)
 
 
 def _caches(stack: Stack) -> list[_Cache]:

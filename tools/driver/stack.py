@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import paths
+from common import go_build, paths
 from common.console import Failure, say
 
 from driver import engine, target
 from driver.target import Target
+
+# The Go module that has the custom resource definitions of a topology.
+_DEFINITIONS = {"operator": "operator-crds"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def up(stack: Stack) -> dict[str, int]:
     """Deploys; how many resources were created, updated and so on."""
     target.start(stack.target)
     _import_images(stack)
+    _apply_definitions(stack)
     _remember_target(stack)
     _select(stack)
     _render_again(stack)
@@ -233,6 +237,20 @@ def _import_images(stack: Stack) -> None:
         names = re.findall(r"^\s+image: *['\"]?([^'\"\s#]+)", source, re.MULTILINE)
         if names and subprocess.run([*target.NODE, "images", *names]).returncode:
             raise Failure("the stack's images could not be put in the cluster, see above")
+
+
+def _apply_definitions(stack: Stack) -> None:
+    """The embedded cluster runs no operator: it gets the custom resource definitions of one, by which it checks what is deployed."""
+    if stack.target.embedded:
+        source = (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
+        [topology] = re.findall(r"^\s+caches:topology: *(\S+)", source, re.MULTILINE) or [""]
+        if module := _DEFINITIONS.get(topology):
+            folder = str(go_build.build([module])[module])
+            # On the server's side: they are too large for the annotation that the other way leaves.
+            for command in (("apply", "--server-side"), ("wait", "--for=condition=Established")):
+                done = stack.kubectl(*command, "--filename", folder)
+                if done.returncode:
+                    raise Failure(f"the operator's custom resource definitions could not be installed: {done.stderr.strip()}")
 
 
 def _targets(name: str) -> Path:

@@ -75,7 +75,7 @@ def _cluster(asked: Asked) -> dict[str, Any]:
     servers = {
         "redisConfig": {"additionalRedisConfig": asked.config_map},
         "securityContext": _CONTAINER_SECURITY,
-        "terminationGracePeriodSeconds": pod.grace_seconds(asked.server),
+        "terminationGracePeriodSeconds": pod.shutdown_seconds(asked.server),
         "livenessProbe": _liveness_probe(asked),
         "pdb": _disruption_budget(asked),
         **_placement(asked, SERVER),
@@ -107,7 +107,7 @@ def _replication(asked: Asked) -> dict[str, Any]:
         "podSecurityContext": pod_security(_USER),
         "securityContext": _CONTAINER_SECURITY,
         "initContainer": _init_container(asked),
-        "terminationGracePeriodSeconds": pod.grace_seconds(asked.server),
+        "terminationGracePeriodSeconds": pod.shutdown_seconds(asked.server),
         "livenessProbe": _liveness_probe(asked),
         "pdb": _disruption_budget(asked),
         **_placement(asked, SERVER),

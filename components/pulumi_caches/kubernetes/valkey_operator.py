@@ -56,7 +56,7 @@ def _cluster(asked: Asked) -> dict[str, Any]:
         ],
         "containers": [{"name": "server", "securityContext": container_security(read_only=True)}],
         "config": _config(asked.config),
-        "terminationGracePeriodSeconds": pod.grace_seconds(asked.server),
+        "terminationGracePeriodSeconds": pod.shutdown_seconds(asked.server),
         "podDisruptionBudget": {"mode": "Cluster"},
         "podSecurityContext": pod_security(pod.USER),
         **pull_secrets(asked),
