@@ -46,16 +46,17 @@ def full_name(name: str) -> str:
 
 
 def _put(node: Node, names: Sequence[str]) -> None:
-    _import(node, busybox.BUSYBOX, busybox.archive())
+    load(node, busybox.BUSYBOX, busybox.archive())
     archive = image.archive()
-    _import(node, image.NAME, archive)
+    load(node, image.NAME, archive)
     present = _present(node)
     wanted = [name for name in names if present.get(name) != oci.digest(archive)]
     if wanted:
         _images(node, "tag", "--force", image.NAME, *wanted)
 
 
-def _import(node: Node, name: str, archive: Path) -> None:
+def load(node: Node, name: str, archive: Path) -> None:
+    """Puts the image of an archive in a node, unless it is there."""
     if _present(node).get(name) != oci.digest(archive):
         _images(node, "import", archive)
 
