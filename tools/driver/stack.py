@@ -234,7 +234,7 @@ def _import_images(stack: Stack) -> None:
     """The embedded cluster has no registry: it gets the Debian build under whatever names the stack gives."""
     if stack.target.embedded:
         source = (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
-        names = re.findall(r"^\s+image: *['\"]?([^'\"\s#]+)", source, re.MULTILINE)
+        names = re.findall(r"^\s+\w*image: *['\"]?([^'\"\s#]+)", source, re.MULTILINE)
         if names and subprocess.run([*target.NODE, "images", *names]).returncode:
             raise Failure("the stack's images could not be put in the cluster, see above")
 

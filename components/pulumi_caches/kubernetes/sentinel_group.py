@@ -35,7 +35,7 @@ class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs
     down_after_milliseconds: NotRequired[int]
     """How long the master may not answer before a sentinel finds it down, 500 to 600000. Default: 1000."""
     termination_grace_seconds: NotRequired[int]
-    """Time a pod has to hand over and end. Default, and least: 15, 30 for the server and what its snapshot takes."""
+    """Time a pod has to hand over and end, in seconds. Default, and the least: 45, with rdb more by maxmemory_mib / 50."""
     runtime_image: NotRequired[pulumi.Input[str]]
     """Image of the agents, built from runtime/. Default: docker.io/pulumicaches/caches-runtime at this package's version."""
     evictable: NotRequired[bool]
@@ -247,8 +247,8 @@ class _Plan:
             "volume_claim_templates": [claim_template(self.storage_size, self.storage_class, self.selector)],
             "persistent_volume_claim_retention_policy": {
                 "when_deleted": "Retain" if storage.retained else "Delete",
-                # What is left has all data, and a member that comes back copies it.
-                "when_scaled": "Delete",
+                # Scaled to none by hand, all data would go with them.
+                "when_scaled": "Retain",
             },
         }
 

@@ -47,7 +47,7 @@ peers() {
 system_rights() {
   echo "-@all +ping +info +psync +replconf +acl|setuser"
   [ "$ROLE" != member ] || echo "&__sentinel__:hello +subscribe +publish +multi +exec +role +slaveof +replicaof +config|rewrite" \
-    "+client|setname +client|kill +client|pause +client|unpause +script|kill"
+    "+config|set +client|setname +client|kill +client|pause +client|unpause +script|kill"
 }
 
 {
@@ -59,8 +59,10 @@ system_rights() {
     replica) echo "replicaof $PRIMARY_HOST $port" ;;
     member)
       echo "replica-announce-ip $(member_address "$POD")"
-      # Never a master by itself: the others may have newer data. The agent says whom to follow, or that this one begins.
+      # Never a master by itself, nor by the sentinels before it has followed one: the others may have newer data. The agent
+      # says whom to follow, or that this one begins, and then gives it a priority.
       echo "replicaof 127.0.0.1 1"
+      echo "replica-priority 0"
       ;;
   esac
 } >"$run/server.conf"

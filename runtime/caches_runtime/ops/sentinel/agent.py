@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,7 @@ from caches_runtime.ops.sentinel.election import NotElected, elect
 from caches_runtime.ops.sentinel.handover import NoSuccessor
 from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask, majority
 from caches_runtime.ops.sentinel.roles import MASTER, REPLICA, UNAVAILABLE
-from caches_runtime.ops.sentinel.status import Status, restored_of
+from caches_runtime.ops.sentinel.status import Status, progress_of
 from caches_runtime.ops.sentinel.succession import Claim, Progress, Record, successor
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Agent:
         self._roles = roles
         self._run = run
         self._record = Record(data / "progress.json")
-        self.status = Status(self._record.restored)
+        self.status = Status(self._record)
         self._was_master = False
         self._settled = False
         self._failure = ""
@@ -112,14 +112,7 @@ class Agent:
         if not (await self._own.state()).is_master:
             return
         await asyncio.sleep(_QUIET_SECONDS)
-        for attempt in range(_ATTEMPTS):
-            try:
-                new = await handover.hand_over(self._members, self._group, self._own)
-                break
-            except FAILED:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(SURVEY_SECONDS)
+        new = await self._repeat(handover.hand_over)
         deadline = time.monotonic() + _SERVICE_SECONDS
         while await self._roles.master() != new.pod and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
@@ -127,7 +120,17 @@ class Agent:
         await self._own.server("CLIENT", "KILL", "USER", "default")
 
     async def _replace_own(self) -> None:
-        await handover.take_over(self._members, self._group, self._own)
+        await self._repeat(handover.take_over)
+
+    async def _repeat(self, move: Callable[[Sequence[Member], str, Member], Awaitable[Member]]) -> Member:
+        """Moves the role away from the own server, with some patience: votes may go to somebody else, a replica may be behind."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await move(self._members, self._group, self._own)
+            except FAILED as error:
+                log.warning("could not %s yet: %s", move.__name__, error)
+                await asyncio.sleep(SURVEY_SECONDS)
+        return await move(self._members, self._group, self._own)
 
     async def _survey_for_ever(self) -> None:
         while not (self._stopping.is_set() and self._wake.is_set()):
@@ -147,8 +150,8 @@ class Agent:
         if survey.state is not None and survey.state.is_master:
             self._masterless_since = None
             await self._fit_in(survey.master, survey.epoch, own)
-        elif survey.state is not None:
-            # It answers and is no master: it was restarted, and so were perhaps all others.
+        elif survey.state is not None or not own.linked_once:
+            # It was restarted, and so were perhaps all others. One that is only gone is the sentinels' matter.
             await self._begin()
 
     async def _fit_in(self, master: Member, epoch: int, own: ServerState) -> None:
@@ -163,6 +166,8 @@ class Agent:
         is_master = own.is_master and master is self._own
         self._settled = is_master or own.link_up
         self.status.update(own, serving=self._settled)
+        if own.link_up and not own.electable:
+            await self._own.server("CONFIG", "SET", "replica-priority", 100)
         if self._settled:
             self._record.keep(Progress(epoch, own.offset))
             await self._roles.show(MASTER if is_master else REPLICA)
@@ -192,12 +197,12 @@ class Agent:
     async def _successor(self) -> Member | None:
         waited = time.monotonic() - (self._masterless_since or time.monotonic())
         states = await ask(self._members, lambda member: member.state())
-        restored = await ask(list(states), self._restored)
-        claims = {member: Claim(state, restored[member]) for member, state in states.items() if member in restored}
+        kept = await ask(list(states), self._progress)
+        claims = {member: Claim(state, kept[member]) for member, state in states.items() if member in kept}
         return successor(claims, len(self._members), waited)
 
-    async def _restored(self, member: Member) -> Progress:
-        return self._record.restored if member is self._own else await restored_of(member)
+    async def _progress(self, member: Member) -> Progress:
+        return self._record.kept if member is self._own else await progress_of(member)
 
     async def _survey(self) -> Survey:
         views = await ask(self._members, lambda member: member.view())

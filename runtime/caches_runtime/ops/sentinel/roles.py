@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 LABEL = "pulumi-caches/role"
 MASTER, REPLICA = "master", "replica"
+_REPEAT_SECONDS = 10.0
 # Everything that an API server that can't be asked looks like; ApiError is one of them.
 UNAVAILABLE = (httpx2.HTTPError,)
 
@@ -45,16 +47,19 @@ class Roles:
         self._ports = [{"name": port_name, "port": port, "protocol": "TCP"}]
         self._own = own
         self._shown: str | None = None
+        self._shown_until = 0.0
 
     async def show(self, role: str) -> None:
-        """Does nothing when the role is the one that was shown last."""
-        if role == self._shown:
+        """Does nothing when the role was shown a moment ago; somebody may have removed what shows it."""
+        if role == self._shown and time.monotonic() < self._shown_until:
             return
+        before, self._shown = self._shown, None
         if role == MASTER:
             await self._take_endpoint()
         await self._client.patch(Pod, self._own.name, {"metadata": {"labels": {LABEL: role}}})
-        self._shown = role
-        log.info("%s is shown as %s", self._own.name, role)
+        self._shown, self._shown_until = role, time.monotonic() + _REPEAT_SECONDS
+        if role != before:
+            log.info("%s is shown as %s", self._own.name, role)
 
     async def master(self) -> str | None:
         """The pod that the master's Service leads to."""

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # How long members that do not answer are waited for, before the newest data among a majority is taken.
 ABSENT_SECONDS = 60.0
+# Longer than any handover takes, in which the old master is a replica and the new one may not answer for a moment.
+HANDOVER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, order=True)
@@ -34,8 +36,8 @@ class Claim:
     """What a member has to say when nobody is master."""
 
     state: ServerState
-    restored: Progress
-    """Of the data that its server found in its volume when it started."""
+    kept: Progress
+    """How new the data was that its server had, as far as it was noted."""
 
 
 class Record:
@@ -51,7 +53,11 @@ class Record:
             # Cut off by a crash in the middle of the very first write: the data is there, its age is not known.
             log.warning("%s can't be read: the data counts as older than any other", file)
             self._kept = Progress(epoch=0)
-        self.restored = self._kept
+
+    @property
+    def kept(self) -> Progress:
+        """What the server's data is worth when it has been restarted."""
+        return self._kept
 
     def keep(self, progress: Progress) -> None:
         if progress == self._kept:
@@ -76,7 +82,9 @@ def successor(claims: Mapping[Member, Claim], total: int, waited_seconds: float)
         return None
     running = {member: claim for member, claim in claims.items() if claim.state.linked_once and not claim.state.stopping}
     if running:
+        if waited_seconds < HANDOVER_SECONDS:
+            return None
         return max(running, key=lambda member: (running[member].state.offset, -member.ordinal))
     if any(claim.state.loading for claim in claims.values()) or (len(claims) < total and waited_seconds < ABSENT_SECONDS):
         return None
-    return max(claims, key=lambda member: (claims[member].restored, -member.ordinal))
+    return max(claims, key=lambda member: (claims[member].kept, -member.ordinal))
