@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from cluster.deployed import NODE, Deployed, call, eventually
-from embedded import go_build, images, oci
+from common import go_build
+from embedded import images, oci
 from embedded.layout import Layout
 
 pytestmark = pytest.mark.cluster

@@ -103,10 +103,9 @@ class MemcachedShards(pulumi.ComponentResource):
         if plan.shards > 1 or not plan.evictable:
             k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
         ready: list[pulumi.Resource] = [servers]
-        if credentials:
+        if credentials and credentials.rotation is not None:
             waiting = memcached_pod.await_password_pod(plan.memcached, plan.hosts(), volumes)
-            job = await_password_job(name, credentials, waiting, plan.metadata(), after(servers))
-            ready += [job] if job else []
+            ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(servers)))
 
         self.connection = plan.connection(credentials, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name) if credentials else None

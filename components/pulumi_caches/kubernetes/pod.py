@@ -122,6 +122,8 @@ def config_volumes(config_map: str, credential_sources: list[dict[str, Any]]) ->
 
 DATA_MOUNT = {"name": VOLUME, "mount_path": DATA_FOLDER}
 STOP = {"pre_stop": {"exec": {"command": ["sh", f"{CONFIG_FOLDER}/stop.sh"]}}}
+
+
 def server_resources(memory_mib: int, cpu_request: float, cpu_limit: float | None) -> dict[str, dict[str, str]]:
     """A server's container's resources."""
     # Request and limit are the same for memory: a cache fills what it has, and must not be evicted for it.

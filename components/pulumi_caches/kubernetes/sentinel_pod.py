@@ -37,7 +37,7 @@ def read_sentinel(arguments: Arguments, server: Server) -> Sentinel:
     """Reads and checks what decides when the group fails over."""
     members = arguments.whole("members", 3, 3, MEMBERS_MAXIMUM)
     if members % 2 == 0:
-        arguments.refuse("members", f"must be odd: {members} can split in halves of which neither is a majority; give {members - 1} or {members + 1}")
+        arguments.refuse("members", f"must be odd: two halves of {members} are no majority; give {members - 1} or {members + 1}")
     quorum = arguments.whole("sentinel_quorum", members // 2 + 1, 1, MEMBERS_MAXIMUM)
     if quorum >= members:
         arguments.refuse(
