@@ -69,6 +69,30 @@ def call(host: str, password: str, *command: str, port: int = 6379) -> Any:
     return answer.get("reply", answer.get("error"))
 
 
+class Client:
+    """Asks any server in the cluster's network; one process for many questions."""
+
+    def __init__(self, password: str) -> None:
+        command = _client("-", "serve")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._say(password)
+
+    def call(self, host: str, *command: str, port: int = 6379) -> Any:
+        """The reply, or the text of its error."""
+        self._say(json.dumps([host, port, *command]))
+        assert self._process.stdout is not None
+        answer = json.loads(self._process.stdout.readline())
+        return answer.get("reply", answer.get("error"))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+
 @contextmanager
 def writing(host: str, password: str) -> Iterator[dict[str, Any]]:
     """Writes while the block runs; what came of it is in the dictionary afterwards."""

@@ -1,7 +1,8 @@
 """A client inside the cluster's network, a process of its own: `redis_client.py HOST PORT` with the password on standard input.
 
 `… call COMMAND ARGUMENT…` prints the reply, or the error, as JSON. `… write` sets a counter until standard input closes and
-prints how many writes were acknowledged, the errors met and the longest time without an acknowledged write.
+prints how many writes were acknowledged, the errors met and the longest time without an acknowledged write. `… serve` runs
+a command for each further line of standard input, a JSON list of host, port and the command's words.
 """
 
 from __future__ import annotations
@@ -22,9 +23,17 @@ KEY = "counter"
 def main() -> None:
     host, port, action, *command = sys.argv[1:]
     password = sys.stdin.readline().rstrip("\n")
+    if action == "serve":
+        serve(password)
+        return
+    client = connect(host, int(port), password)
+    print(json.dumps(write(client) if action == "write" else call(client, command)))
+
+
+def connect(host: str, port: int, password: str) -> redis.Redis:
     client = redis.Redis(
         host=host,
-        port=int(port),
+        port=port,
         password=password or None,
         socket_timeout=5,
         socket_connect_timeout=5,
@@ -34,7 +43,15 @@ def main() -> None:
     )
     # Replies as the server gives them.
     client.response_callbacks.clear()
-    print(json.dumps(write(client) if action == "write" else call(client, command)))
+    return client
+
+
+def serve(password: str) -> None:
+    clients: dict[tuple[str, int], redis.Redis] = {}
+    for line in sys.stdin:
+        host, port, *command = json.loads(line)
+        client = clients.setdefault((host, port), connect(host, port, password))
+        print(json.dumps(call(client, command)), flush=True)
 
 
 def call(client: redis.Redis, command: list[str]) -> dict[str, Any]:

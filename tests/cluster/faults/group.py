@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from cluster.deployed import Deployed, call, eventually
+from cluster.deployed import Client, Deployed, eventually
 
 ROLE = "pulumi-caches/role"
 _CUT = """
@@ -25,17 +26,18 @@ class Group(Deployed):
     def __init__(self, scratch: Path, namespace: str) -> None:
         super().__init__(scratch, namespace, "SentinelGroup")
         self.members = 3
-
-    @property
-    def password(self) -> str:
-        return str(self.connection()["password"])
+        self.known: dict[str, Any] = {}
+        self._client: Any = None
 
     def pod_names(self) -> list[str]:
         return [f"cache-{ordinal}" for ordinal in range(self.members)]
 
     def master(self) -> str:
-        """The pod that the master's Service leads to."""
-        endpoints = self.get("endpointslice", "cache-master")["endpoints"]
+        """The pod that the master's Service leads to; empty while there is none."""
+        found = self.kubectl("get", "endpointslice", "cache-master", "--ignore-not-found", "--output=json")
+        if not found:
+            return ""
+        endpoints = json.loads(found)["endpoints"]
         assert len(endpoints) == 1, "a Service of a master has one endpoint"
         return str(endpoints[0]["targetRef"]["name"])
 
@@ -46,17 +48,27 @@ class Group(Deployed):
         """Signals a container's process from outside, because its first process ignores what comes from inside."""
         os.kill(self._process(pod, program), number)
 
-    def ask(self, host: str, *command: str) -> Any:
-        return call(f"{host}.{self.namespace}.svc", self.secret, *command)
+    def ask(self, pod: str, *command: str, port: int = 6379) -> Any:
+        """The reply of a member's server, or of its sentinel."""
+        return self._client.call(f"{pod}.{self.namespace}.svc", *command, port=port)
 
-    def await_whole(self) -> None:
-        """Waits until the group is as it should be, and fails when it never is."""
-        self.secret = self.password
+    def connect(self) -> None:
+        """As the connection is now; its password changes when it rotates."""
+        self.close()
+        self.known = self.connection()
+        self._client = Client(self.known["password"])
+
+    def close(self) -> None:
+        if self._client:
+            self._client.close()
+
+    def await_whole(self, *, quiet: bool = True) -> None:
+        """Waits until the group is as it should be, and fails when it never is; when nobody writes, all have the same keys."""
         self.await_ready()
         said = [""]
 
         def whole() -> bool:
-            said[0] = self._fault()
+            said[0] = self._fault() or (self._difference() if quiet else "")
             return not said[0]
 
         try:
@@ -67,6 +79,8 @@ class Group(Deployed):
     def _fault(self) -> str:
         """What is not as it should be; empty when all is."""
         roles = {pod: self.ask(pod, "ROLE") for pod in self.pod_names()}
+        if silent := {pod: role for pod, role in roles.items() if not isinstance(role, list)}:
+            return f"no answer: {silent}"
         masters = [pod for pod, role in roles.items() if role[0] == "master"]
         if len(masters) != 1:
             return f"masters: {masters}"
@@ -83,11 +97,14 @@ class Group(Deployed):
         wanted = {pod: "master" if pod == masters[0] else "replica" for pod in self.pod_names()}
         if {pod: labels.get(pod) for pod in wanted} != wanted:
             return f"labels: {labels}"
+        return ""
+
+    def _difference(self) -> str:
         sizes = {pod: self.ask(pod, "DBSIZE") for pod in self.pod_names()}
         return "" if len(set(sizes.values())) == 1 else f"keys: {sizes}"
 
     def _named_master(self, pod: str) -> str:
-        reply = call(f"{pod}.{self.namespace}.svc", self.secret, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "cache", port=26379)
+        reply = self.ask(pod, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "cache", port=26379)
         return str(reply[0]) if isinstance(reply, list) else str(reply)
 
     def cut(self, pod: str) -> None:

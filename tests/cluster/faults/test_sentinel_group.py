@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -24,8 +23,10 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     group.arguments()
     try:
         group.up()
+        group.connect()
         yield group
     finally:
+        group.close()
         group.destroy()
 
 
@@ -137,6 +138,7 @@ def restart_all(group: Group) -> None:
 def rotate_password(group: Group) -> None:
     group.arguments(hz=20, password_version=2)
     group.up()
+    group.connect()
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,10 @@ PARAMETERS = [pytest.param(case, id=case.fault.__name__, marks=[pytest.mark.long
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_heals_and_keeps_what_it_acknowledged(group: Group, case: Case) -> None:
     group.await_whole()
-    with writers(group.connection(), "sentinel+wait", "service") as result:
+    with writers(group.known, "sentinel+wait", "service") as result:
         _await_writes(group)
         case.fault(group)
-        group.await_whole()
+        group.await_whole(quiet=False)
         _await_writes(group)
     print(json.dumps({kind: {**said, "gaps": len(said["gaps"])} for kind, said in result.items()}))
     assert result["sentinel+wait"]["lost"] == 0, "a write that a replica had"
@@ -191,16 +193,18 @@ def test_heals_and_keeps_what_it_acknowledged(group: Group, case: Case) -> None:
 def _await_writes(group: Group) -> None:
     """Waits until the group has taken some more writes, so that there is something to lose, or it is seen to work."""
     before = group.ask(group.master(), "DBSIZE")
-    eventually(lambda: group.ask(group.master(), "DBSIZE") >= before + 100, "clients write")
+
+    def more() -> bool:
+        keys = group.ask(group.master(), "DBSIZE")
+        return isinstance(keys, int) and keys >= before + 100
+
+    eventually(more, "clients write")
 
 
-def test_a_client_is_told_no_more_than_it_needs(group: Group) -> None:
-    group.await_whole()
+def test_a_client_may_ask_the_sentinels_and_not_tell_them(group: Group) -> None:
     for forbidden in (["SENTINEL", "FAILOVER", "cache"], ["PUBLISH", "__sentinel__:hello", "x"], ["SENTINEL", "RESET", "*"]):
-        assert "NoPermissionError" in str(call(f"cache-0.{group.namespace}.svc", group.secret, *forbidden, port=26379))
-    started = time.monotonic()
+        assert "NoPermissionError" in str(group.ask("cache-0", *forbidden, port=26379))
     assert "AuthenticationError" in str(call(f"cache-0.{group.namespace}.svc", "wrong", "PING", port=26379))
-    assert time.monotonic() - started < 30
 
 
 def test_up_again_and_refresh_change_nothing(group: Group) -> None:
