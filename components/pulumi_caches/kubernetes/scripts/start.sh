@@ -65,7 +65,8 @@ system_rights() {
       echo "replica-priority 0"
       ;;
   esac
-} >"$run/server.conf"
+} >"$run/server.conf.new"
+mv "$run/server.conf.new" "$run/server.conf"
 rm -f "$run/stopping" "$run/released"
 
 if [ -n "$DATA_FILE" ] && [ "$ROLE" != replica ] && [ ! -e "$data/$DATA_FILE" ]; then
