@@ -13,7 +13,8 @@ from pulumi_caches.kubernetes import RedisStatefulSet, RedisStatefulSetArgs
 from pulumi_caches.kubernetes.pod import SCRIPTS
 from pulumi_caches.kubernetes.server import ServerArgs, read_server
 from pulumi_caches.kubernetes.storage import refuse_changes
-from unit import mocks
+from unit import mocks, wiring
+from unit.wiring import kinds, matches, pod, pod_labels
 
 SERVER = read_server(Arguments("Test", "cache", 63, {}, ServerArgs))
 
@@ -26,33 +27,14 @@ def make(preview: bool = False, answers: dict[str, dict[str, Any]] | None = None
     )
 
 
-def connection(**args: Any) -> dict[str, Any]:
-    found: list[Any] = []
-
-    def program() -> pulumi.Output[None]:
-        cache = RedisStatefulSet("cache", cast(RedisStatefulSetArgs, {"namespace": "shop", **args}))
-        return pulumi.Output.unsecret(cache.connection).apply(found.append)
-
-    mocks.run(program)
-    return dict(found[0])
-
-
-def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    return selector.items() <= labels.items()
-
-
-def pod_labels(stateful_set: Any) -> dict[str, str]:
-    return dict(stateful_set["spec"]["template"]["metadata"]["labels"])
-
-
-def pod(registered: mocks.Registered, name: str = "cache") -> Any:
-    return registered.named("StatefulSet")[name]["spec"]["template"]["spec"]
+def connection(answers: dict[str, dict[str, Any]] | None = None, **args: Any) -> dict[str, Any]:
+    return wiring.connection(RedisStatefulSet, answers, **args)
 
 
 @pytest.mark.parametrize("preview", [True, False])
 def test_standalone_makes_only_what_it_needs(preview: bool) -> None:
     registered = make(preview)
-    assert sorted((resource.typ.rpartition(":")[2], resource.name) for resource in registered.resources) == [
+    assert kinds(registered) == [
         ("ConfigMap", "cache-config"),
         ("RedisStatefulSet", "cache"),
         ("Secret", "cache-auth"),
@@ -67,11 +49,10 @@ def test_standalone_makes_only_what_it_needs(preview: bool) -> None:
 
 def test_replicas_add_a_stateful_set_a_read_service_and_a_disruption_budget_and_leave_the_primary_as_it_is() -> None:
     alone, replicated = make(), make(replicas=2)
-    kinds = {resource.typ.rpartition(":")[2] + " " + resource.name for resource in replicated.resources}
-    assert kinds - {resource.typ.rpartition(":")[2] + " " + resource.name for resource in alone.resources} == {
-        "StatefulSet cache-replica",
-        "Service cache-reader",
-        "PodDisruptionBudget cache",
+    assert set(kinds(replicated)) - set(kinds(alone)) == {
+        ("StatefulSet", "cache-replica"),
+        ("Service", "cache-reader"),
+        ("PodDisruptionBudget", "cache"),
     }
     assert replicated.named("StatefulSet")["cache"] == alone.named("StatefulSet")["cache"]
     assert replicated.named("StatefulSet")["cache-replica"]["spec"]["replicas"] == 2

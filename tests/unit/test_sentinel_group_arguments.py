@@ -25,7 +25,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"members": "3"}, "members = '3': must be a number"),
     # When they fail over
     ({"sentinel_quorum": 0}, "sentinel_quorum = 0: must be from 1 to 9"),
-    ({"sentinel_quorum": 3}, "sentinel_quorum = 3: can't be met: the sentinel beside a lost master is lost too, so at most 2 of 3 are left"),
+    (
+        {"sentinel_quorum": 3},
+        "sentinel_quorum = 3: can't be met: the sentinel beside a lost master is lost too, so at most 2 of 3 are left",
+    ),
     ({"members": 5, "sentinel_quorum": 5}, "sentinel_quorum = 5: can't be met"),
     ({"down_after_milliseconds": 499}, "down_after_milliseconds = 499: must be from 500 to 600000"),
     ({"down_after_milliseconds": 600_001}, "down_after_milliseconds = 600001: must be from 500 to 600000"),
