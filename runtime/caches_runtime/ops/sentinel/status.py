@@ -58,4 +58,7 @@ async def progress_of(member: Member, port: int = PORT) -> Progress:
     head, _, body = reply.partition(b"\r\n\r\n")
     if b" 200 " not in head.partition(b"\r\n")[0]:
         raise ConnectionError(f"{member} said {head[:80]!r}")
-    return Progress(**json.loads(body))
+    try:
+        return Progress.parse(body.decode())
+    except ValueError as error:
+        raise ConnectionError(f"{member} was cut off: {error}") from error

@@ -30,6 +30,15 @@ class Progress:
     """Under which the master of that data was published; -1 is no data."""
     offset: int = 0
 
+    @classmethod
+    def parse(cls, text: str) -> Progress:
+        """What asdict and JSON made of one. Raises ValueError."""
+        try:
+            fields = json.loads(text)
+            return cls(int(fields["epoch"]), int(fields["offset"]))
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"no progress: {text[:80]!r}") from error
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -46,10 +55,10 @@ class Record:
     def __init__(self, file: Path) -> None:
         self._file = file
         try:
-            self._kept = Progress(**json.loads(file.read_text()))
+            self._kept = Progress.parse(file.read_text())
         except FileNotFoundError:
             self._kept = Progress()
-        except (ValueError, TypeError):
+        except ValueError:
             # Cut off by a crash in the middle of the very first write: the data is there, its age is not known.
             log.warning("%s can't be read: the data counts as older than any other", file)
             self._kept = Progress(epoch=0)
