@@ -26,7 +26,7 @@ from common.waiting import until
 from embedded import rootfs
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes import redis_conf
-from pulumi_caches.kubernetes.pod import USER, config_files
+from pulumi_caches.kubernetes.pod import SCRIPTS, SENTINEL_SCRIPTS, USER, config_files
 from pulumi_caches.kubernetes.server import Server, ServerArgs, read_server
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -35,6 +35,7 @@ PASSWORD = "the-password"
 SYSTEM_PASSWORD = "the-system-password"
 HEADLESS = "headless"
 AnyPod = TypeVar("AnyPod", bound="Pod")
+NAMESPACE = "shop"
 _SWITCH = "switch"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Its arguments: the Debian and the pod's folder.
@@ -139,6 +140,8 @@ class Pod:
         self.folder = folder
         self.network = network
         self.role = "primary"
+        # What only a topology knows.
+        self.replication = {"repl-backlog-size": "1mb", "min-replicas-to-write": "0"}
         self.server: Script
         self._closing = ExitStack()
         for path in ("etc/config", "etc/credentials", "run", "data", "overlay/cache"):
@@ -179,9 +182,9 @@ class Pod:
         reader = Arguments("Test", "cache", 63, arguments, ServerArgs)
         server = read_server(reader)
         reader.finish()
-        rendered = redis_conf.render(server, {"repl-backlog-size": "1mb", "min-replicas-to-write": "0"})
+        rendered = redis_conf.render(server, self.replication)
         rendered = rendered.replace("dir /data\n", f"dir {self._inside('data', '/data')}\n")
-        for name, content in config_files(rendered).items():
+        for name, content in config_files(rendered, (*SCRIPTS, *SENTINEL_SCRIPTS)).items():
             (self.folder / "etc" / "config" / name).write_text(content)
         return server
 
@@ -228,6 +231,17 @@ class Pod:
         command, variables = self._command(script, *arguments), self._environment(environment)
         return subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
 
+    def cli(self, *words: str, port: int = 6379, user: str = "system", password: str = SYSTEM_PASSWORD) -> str:
+        """What the server or sentinel in the pod answers."""
+        variables = self._environment({"REDISCLI_AUTH": password})
+        command = self._entering(f"{self.programs.engine}-cli", "--user", user, "-p", str(port), *words)
+        done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        return (done.stdout + done.stderr).strip()
+
+    def beside(self, *words: str) -> list[str]:
+        """A command of this machine's, run in the pod's network."""
+        return [*self.network.entering(self._holder), *words]
+
     def probe(self, kind: str, **environment: str) -> str:
         """Nothing when probe.sh passes, else what it says."""
         done = self.run("probe.sh", kind, **environment)
@@ -235,7 +249,7 @@ class Pod:
             return ""
         return done.stderr.strip() or f"ended with {done.returncode} and said nothing"
 
-    def connect(self, password: str | None = PASSWORD, user: str = "default") -> redis.Redis:
+    def connect(self, password: str | None = PASSWORD, user: str = "default", seconds: float = 10) -> redis.Redis:
         """A client with one connection, which it neither retries nor makes anew."""
         client = redis.Redis(
             unix_socket_path=str(self.folder / "run" / "socket"),
@@ -243,7 +257,7 @@ class Pod:
             password=password,
             decode_responses=True,
             protocol=2,
-            socket_timeout=10,
+            socket_timeout=seconds,
             retry=Retry(NoBackoff(), 0),
             single_connection_client=True,
             driver_info=None,  # else it sends commands of its own, which not everybody may
@@ -303,6 +317,8 @@ class Pod:
             "PATH": self.programs.path,
             "ENGINE": self.programs.engine,
             "ROLE": self.role,
+            "POD": self.name,
+            "NAMESPACE": NAMESPACE,
             "PRIMARY_HOST": "primary",
             "PEERS": HEADLESS,
             "MAX_STALE_SECONDS": "60",
@@ -312,12 +328,14 @@ class Pod:
         return environment | more
 
     def _command(self, script: str, *arguments: str) -> list[str]:
+        return self._entering("sh", f"{self._inside('etc', '/etc/cache')}/config/{script}", *arguments)
+
+    def _entering(self, *words: str) -> list[str]:
         # As in the pod: no privilege, and no way to get one. The server ends with the test's process.
         unprivileged = ["setpriv", "--pdeathsig=KILL", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
         if self.programs.root:
             unprivileged += [f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
-        program = f"{self._inside('etc', '/etc/cache')}/config/{script}"
-        return [*self.network.entering(self._holder, "--mount", "--root", "--wd"), *unprivileged, "sh", program, *arguments]
+        return [*self.network.entering(self._holder, "--mount", "--root", "--wd"), *unprivileged, *words]
 
 
 class Network:
@@ -381,7 +399,9 @@ def _hold(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 def pods_of(kind: type[AnyPod], programs: Programs, *names: str) -> Iterator[list[AnyPod]]:
     """Pods that know each other by name, and all of them by the name of the headless service."""
     addresses = {name: f"10.0.0.{number}" for number, name in enumerate(names, start=1)}
-    hosts = "127.0.0.1 localhost\n" + "".join(f"{address} {name} {HEADLESS}\n" for name, address in addresses.items())
+    hosts = "127.0.0.1 localhost\n" + "".join(
+        f"{address} {name} {name}.{NAMESPACE}.svc {HEADLESS}\n" for name, address in addresses.items()
+    )
     # Directly in the machine's temporary folder: a socket's path has at most 108 characters.
     with tempfile.TemporaryDirectory(prefix="pods-") as folder, Network().up() as network, ExitStack() as closing:
         made = []

@@ -77,8 +77,8 @@ def reply(replication: str, *, loading: int = 0, before: str = "") -> str:
     return before + COMMON.format(loading=loading) + replication
 
 
-def replica(master: str, offset: int, link_up: bool, linked_once: bool, *, loading: bool = False, stopping: bool = False) -> ServerState:
-    return ServerState("slave", offset, master, link_up, linked_once, loading, stopping)
+def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields: bool) -> ServerState:
+    return ServerState("slave", offset, master, link_up, linked_once, **{"loading": False, "stopping": False, **fields})
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,25 @@ def replica(master: str, offset: int, link_up: bool, linked_once: bool, *, loadi
         (reply(LINKED), replica("10.0.0.1", 4700, True, True)),
         (reply(LOST.format(down=0)), replica("10.0.0.1", 4711, False, True)),
         (reply(LOST.format(down=86_400)), replica("10.0.0.1", 4711, False, True)),
+        (reply(LINKED + "slave_priority:100\n"), replica("10.0.0.1", 4700, True, True)),
+        (reply(LINKED + "slave_priority:0\n"), replica("10.0.0.1", 4700, True, True, eligible=False)),
         (reply(NEVER), replica("127.0.0.1", 1, False, False)),
         (reply(NEVER, loading=1), replica("127.0.0.1", 1, False, False, loading=True)),
         (reply(MASTER, before=STOPPING), ServerState("master", 4711, "", False, True, False, True)),
         (reply(LINKED, before=STOPPING), replica("10.0.0.1", 4700, True, True, stopping=True)),
     ],
-    ids=["master", "linked", "just lost", "lost long ago", "never linked", "loading", "stopping master", "stopping replica"],
+    ids=[
+        "master",
+        "linked",
+        "just lost",
+        "lost long ago",
+        "eligible",
+        "not eligible",
+        "never linked",
+        "loading",
+        "stopping master",
+        "stopping replica",
+    ],
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_info_says_how_a_server_replicates(info: str, state: ServerState, line_end: str) -> None:

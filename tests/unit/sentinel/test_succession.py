@@ -159,7 +159,20 @@ def test_what_was_kept_is_restored_after_a_restart_and_stays_what_it_was_then(fi
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", '{"epoch": 3, "off', "[]", "[1]", "3", "null", '"x"', '{"epoch": 3, "other": 1}', '{"epoch": "3"}', '{"epoch": null}', "\0\0"],
+    [
+        "",
+        "{",
+        '{"epoch": 3, "off',
+        "[]",
+        "[1]",
+        "3",
+        "null",
+        '"x"',
+        '{"epoch": 3, "other": 1}',
+        '{"epoch": "3"}',
+        '{"epoch": null}',
+        "\0\0",
+    ],
 )
 def test_a_torn_file_is_data_that_is_older_than_any_other(file: Path, text: str) -> None:
     file.write_text(text)

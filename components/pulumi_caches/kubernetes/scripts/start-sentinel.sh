@@ -50,10 +50,14 @@ client_rights="~* &* -@all +@connection +subscribe +psubscribe +unsubscribe +pun
   echo "sentinel failover-timeout $GROUP $FAILOVER_TIMEOUT_MILLISECONDS"
   echo "sentinel parallel-syncs $GROUP $MEMBERS"
   learnt "(config|leader)-epoch $GROUP $number"
-  learnt "known-(replica|sentinel) $GROUP [^ ]+ $number( [0-9a-f]{40})?" | while read -r line; do
+  # It would ask the master for its replicas only every 10 s, and can't do without them once that hangs.
+  for address in $addresses; do
+    [ "$address" = "$master" ] || echo "sentinel known-replica $GROUP $address 6379"
+  done
+  learnt "known-sentinel $GROUP [^ ]+ $number [0-9a-f]{40}" | while read -r line; do
     # shellcheck disable=SC2086 # its words
     set -- $line
-    [ "$4" = "$master" ] || ! is_member "$4" || echo "$line"
+    ! is_member "$4" || echo "$line"
   done
   learnt "current-epoch $number"
 } >"$conf.new"

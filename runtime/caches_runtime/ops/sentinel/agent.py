@@ -166,9 +166,9 @@ class Agent:
         is_master = own.is_master and master is self._own
         self._settled = is_master or own.link_up
         self.status.update(own, serving=self._settled)
-        if own.link_up and not own.electable:
-            await self._own.server("CONFIG", "SET", "replica-priority", 100)
         if self._settled:
+            if not own.eligible:
+                await handover.make_eligible(self._own)
             self._record.keep(Progress(epoch, own.offset))
             await self._roles.show(MASTER if is_master else REPLICA)
 

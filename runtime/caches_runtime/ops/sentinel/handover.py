@@ -72,6 +72,11 @@ async def follow(member: Member, master: Member) -> None:
     await member.server("REPLICAOF", master.address, SERVER_PORT)
 
 
+async def make_eligible(member: Member) -> None:
+    """Lets Sentinel choose a replica. Until it has followed a master its data may be old or none, and Sentinel would not know."""
+    await member.server("CONFIG", "SET", "replica-priority", 100)
+
+
 async def settle(members: Sequence[Member], group: str, master: Member, epoch: int) -> None:
     """Tells the sentinels of the new master, and the other replicas to follow it."""
 

@@ -39,8 +39,8 @@ class ServerState:
     """Whether, as a replica, it has followed a master since it started: else its data is what its volume held."""
     loading: bool
     stopping: bool
-    electable: bool
-    """Whether, as a replica, the sentinels may choose it: servers start without."""
+    eligible: bool = True
+    """Whether Sentinel may choose it; as a replica, a server starts without that."""
 
     @property
     def is_master(self) -> bool:
@@ -121,7 +121,7 @@ def parse_info(info: str) -> ServerState:
         linked_once=is_master or fields.get("master_link_status") == "up" or int(fields.get("master_link_down_since_seconds", -1)) >= 0,
         loading=fields.get("loading") == "1",
         stopping=int(fields.get("shutdown_in_milliseconds", 0)) > 0,
-        electable=is_master or fields.get("slave_priority") != "0",
+        eligible=fields.get("slave_priority") != "0",
     )
 
 

@@ -1,0 +1,118 @@
+"""Runs the runtime's code in the network of a pod: `driver.py COMMAND JSON`. Prints what came of it as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from caches_runtime.ops.sentinel import handover
+from caches_runtime.ops.sentinel.agent import Agent
+from caches_runtime.ops.sentinel.election import NotElected, elect, publish
+from caches_runtime.ops.sentinel.handover import NoSuccessor
+from caches_runtime.ops.sentinel.members import Member, ask
+from caches_runtime.ops.sentinel.roles import MASTER
+
+
+class Shown:
+    """In place of roles.Roles: a file that holds whom the master's Service leads to, and one line for each change beside it."""
+
+    def __init__(self, pod: str, service: Path) -> None:
+        self._pod = pod
+        self._service = service
+        self._shown = ""
+
+    async def show(self, role: str) -> None:
+        if role == self._shown:
+            return
+        self._shown = role
+        if role == MASTER:
+            written = self._service.with_suffix(f".{self._pod}")
+            written.write_text(self._pod)
+            written.rename(self._service)
+        with self._service.with_suffix(".log").open("a") as log:
+            log.write(f"{self._pod} {role}\n")
+
+    async def master(self) -> str | None:
+        return self._service.read_text() if self._service.exists() else None
+
+
+def members(given: dict[str, Any], own: int | None = None) -> list[Member]:
+    return [
+        Member(ordinal, address, given["password"], given["group"], "127.0.0.1" if ordinal == own else None)
+        for ordinal, address in enumerate(given["addresses"])
+    ]
+
+
+async def run_agent(given: dict[str, Any]) -> None:
+    own = given["own"]
+    known = members(given, own)
+    shown = Shown(known[own].pod, Path(given["service"]))
+    agent = Agent(given["group"], known, known[own], shown, Path(given["run"]), Path(given["data"]))
+    agent.status.serve()
+    await agent.run()
+
+
+async def run_elections(given: dict[str, Any]) -> list[list[int]]:
+    """The epochs that each of some candidates won, who all stand for election again and again at the same time."""
+
+    async def stand() -> list[int]:
+        known, won = members(given), []
+        for _ in range(given["rounds"]):
+            try:
+                won.append(await elect(known, given["group"]))
+            except NotElected:
+                continue
+        return won
+
+    return await asyncio.gather(*(stand() for _ in range(given["candidates"])))
+
+
+async def run_publish(given: dict[str, Any]) -> int:
+    known = members(given)
+    return await publish(known, given["group"], known[given["master"]], given["epoch"])
+
+
+async def run_hand_over(given: dict[str, Any]) -> int | str:
+    known = members(given)
+    try:
+        return (await handover.hand_over(known, given["group"], known[given["master"]])).ordinal
+    except (NoSuccessor, NotElected) as error:
+        return str(error)
+
+
+async def run_take_over(given: dict[str, Any]) -> int | str:
+    known = members(given)
+    try:
+        return (await handover.take_over(known, given["group"], known[given["master"]])).ordinal
+    except (NoSuccessor, NotElected) as error:
+        return str(error)
+
+
+async def run_states(given: dict[str, Any]) -> dict[str, Any]:
+    states = await ask(members(given), lambda member: member.state())
+    return {member.pod: asdict(state) for member, state in states.items()}
+
+
+async def run_views(given: dict[str, Any]) -> dict[str, Any]:
+    views = await ask(members(given), lambda member: member.view())
+    return {member.pod: asdict(view) for member, view in views.items()}
+
+
+COMMANDS = {
+    "agent": run_agent,
+    "elections": run_elections,
+    "publish": run_publish,
+    "hand_over": run_hand_over,
+    "take_over": run_take_over,
+    "states": run_states,
+    "views": run_views,
+}
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    print(json.dumps(asyncio.run(COMMANDS[sys.argv[1]](json.loads(sys.argv[2])))))

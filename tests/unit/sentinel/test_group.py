@@ -1,0 +1,166 @@
+"""Whole groups of real servers, sentinels and agents: one master, and no lost write, through everything that can happen to one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from embedded.waiting import until
+from unit.sentinel.group import Group, empty, end, group
+from unit.sentinel.writer import Writer
+from unit.servers import call, find_programs
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def members(request: pytest.FixtureRequest) -> Iterator[Group]:
+    """Three members, of which nothing runs yet."""
+    with group(find_programs(request.param)) as made:
+        yield made
+
+
+def test_of_three_empty_members_the_first_begins_and_the_others_follow(members: Group) -> None:
+    assert members.serve() is members.pods[0]
+    assert members.service.with_suffix(".log").read_text().count("master") == 1
+    assert all(pod.probe("ready") == "" for pod in members.pods)
+
+
+def test_a_stopped_pod_hands_over_first_and_no_acknowledged_write_is_lost(members: Group) -> None:
+    master = members.serve()
+    with Writer(members) as writer:
+        writer.await_more()
+        # As the kubelet does: both hooks, then the end of server, sentinel and agent.
+        stopping = master.run("stop.sh", HANDOVER_SECONDS="15")
+        assert stopping.returncode == 0
+        new = members.shown()
+        assert new is not None
+        assert new is not master, "the hook ended before another one was the master"
+        assert set(members.named().values()) == {new.address}
+        master.server.end()
+        writer.await_more()
+        members.start_server(master)
+        assert members.await_settled() is new
+    assert len(writer.acknowledged) >= 40
+    for pod in members.pods:
+        assert until(lambda pod=pod: writer.lost(pod) == [], 10), f"{pod.name} lost {writer.lost(pod)}"  # type: ignore[misc]
+
+
+def test_a_replica_that_is_stopped_needs_no_handover(members: Group) -> None:
+    master = members.serve()
+    replica = members.others(master)[0]
+    assert replica.run("stop.sh", HANDOVER_SECONDS="15").returncode == 0
+    assert (replica.folder / "run" / "released").exists()
+    assert members.shown() is master
+
+
+def test_a_killed_master_is_replaced_and_comes_back_as_a_replica_without_a_loss(members: Group) -> None:
+    master = members.serve()
+    with Writer(members, confirmed="WAIT 1 1000") as writer:
+        writer.await_more()
+        master.server.process.kill()
+        assert until(lambda: members.shown() is not master, 20, every=0.01), members.logs()
+        members.restart_server(master)
+        writer.await_more()
+        new = members.await_settled()
+    assert new is not master
+    assert writer.lost(new) == []
+    assert until(lambda: writer.lost(master) == [], 10)
+
+
+def test_after_a_loss_of_everything_the_newest_data_begins(members: Group) -> None:
+    """Each survives on its disk alone: what two disks have is never lost."""
+    master = members.serve(aof_fsync="always")
+    with Writer(members, confirmed="WAITAOF 1 2 2000") as writer:
+        writer.await_more()
+        members.kill_all()
+    written = len(writer.acknowledged)
+    again = members.serve(aof_fsync="always")
+    assert written >= 20
+    assert writer.lost(again) == []
+    for pod in members.pods:
+        assert until(lambda pod=pod: writer.lost(pod) == [], 10), f"{pod.name} of {master.name}"  # type: ignore[misc]
+
+
+def test_a_member_that_was_away_does_not_begin_before_one_with_newer_data(members: Group) -> None:
+    master = members.serve()
+    behind = members.others(master)[0]
+    with Writer(members) as writer:
+        writer.await_more()
+        behind.server.end(signal.SIGKILL)
+        end(members.agents[behind])
+        writer.await_more()
+        # The others note how far they are once a second.
+        noted = {pod: (pod.folder / "data" / "progress.json") for pod in members.others(behind)}
+        before = {pod: file.read_text() for pod, file in noted.items()}
+        assert until(lambda: all(file.read_text() != before[pod] for pod, file in noted.items()), 20)
+        kept = len(writer.acknowledged)
+    members.kill_all()
+    again = members.serve()
+    assert again is not behind
+    assert kept > 20
+    assert writer.lost(again) == []
+
+
+def test_an_emptied_volume_never_wins(members: Group) -> None:
+    """Of the member that was master, and begins when all are equal."""
+    master = members.serve()
+    with Writer(members, confirmed="WAIT 2 1000") as writer:
+        writer.await_more()
+    members.kill_all()
+    empty(master.folder / "data")
+    again = members.serve()
+    assert again is not master
+    assert writer.lost(again) == []
+    assert until(lambda: writer.lost(master) == [], 10)
+
+
+def test_sentinel_does_not_choose_among_restarted_servers_while_the_last_master_is_away(members: Group) -> None:
+    """It would take any of them, and the one with an emptied volume would empty the other."""
+    master = members.serve()
+    with Writer(members, confirmed="WAIT 2 1000") as writer:
+        writer.await_more()
+    members.kill_all()
+    emptied, kept = members.others(master)
+    empty(emptied.folder / "data")
+    for pod in (emptied, kept):
+        members.start_server(pod)
+        members.start_sentinel(pod)
+        members.start_agent(pod)
+    tried = members.sentinels[kept], members.sentinels[emptied]
+    assert until(lambda: any("-failover-abort-no-good-slave" in sentinel.output for sentinel in tried), 30), tried[0].output
+    assert "master" not in members.roles().values()
+    members.start_server(master)
+    members.start_sentinel(master)
+    members.start_agent(master)
+    again = members.await_settled()
+    assert again is not emptied
+    assert writer.lost(again) == []
+    assert until(lambda: writer.lost(emptied) == [], 10)
+
+
+def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(members: Group) -> None:
+    master = members.serve()
+    with Writer(members, confirmed="WAIT 1 1000") as writer:
+        writer.await_more()
+        master.server.process.send_signal(signal.SIGSTOP)
+        try:
+            assert until(lambda: members.shown() is not master, 40, every=0.05), members.logs()
+            writer.await_more()
+        finally:
+            master.server.process.send_signal(signal.SIGCONT)
+        new = members.await_settled()
+    assert new is not master
+    assert writer.lost(new) == []
+
+
+def test_without_a_majority_of_sentinels_nothing_is_moved(members: Group) -> None:
+    """Whoever can't know what the others do must not make a second master."""
+    master = members.serve()
+    for pod in members.others(master):
+        members.sentinels[pod].end(signal.SIGKILL)
+    members.stop_agents()
+    assert "no majority voted" in str(members.drive("hand_over", master=members.pods.index(master)))
+    assert members.roles()[master.name] == "master"
+    # Paused, it would refuse to answer.
+    with master.connect(seconds=5) as client:
+        assert call(client, "SET", "fruit", "apple")
