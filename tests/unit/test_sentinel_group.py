@@ -192,7 +192,8 @@ def test_a_rotation_is_awaited_on_every_server_by_a_job_that_is_taken_for_a_serv
     registered = make(password_version=2, members=5)
     template = registered.only("Job")["spec"]["template"]
     [container] = template["spec"]["containers"]
-    assert environment(container)["HOSTS"].split() == [f"cache-{ordinal}.cache-headless" for ordinal in range(5)]
+    awaited = [f"cache-{ordinal}.cache-headless:{port}" for ordinal in range(5) for port in (6379, 26379)]
+    assert environment(container)["ADDRESSES"].split() == awaited
     selectors = [service["spec"].get("selector") for service in registered.named("Service").values()]
     selectors.append(registered.only("PodDisruptionBudget")["spec"]["selector"]["matchLabels"])
     assert not [selector for selector in selectors if selector and matches(selector, template["metadata"]["labels"])]
@@ -217,7 +218,7 @@ def test_drains_take_one_pod_at_a_time_or_wait_when_the_group_is_not_evictable()
 @pytest.mark.parametrize(("args", "deleted"), [({}, "Retain"), ({"storage_retained": False}, "Delete")])
 def test_the_volumes_are_kept_unless_told_otherwise(args: dict[str, Any], deleted: str) -> None:
     policy = make(**args).only("StatefulSet")["spec"]["persistentVolumeClaimRetentionPolicy"]
-    assert policy == {"whenDeleted": deleted, "whenScaled": "Delete"}
+    assert policy == {"whenDeleted": deleted, "whenScaled": "Retain"}
 
 
 @pytest.mark.parametrize(

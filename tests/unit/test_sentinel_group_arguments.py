@@ -19,8 +19,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"members": 2}, "members = 2: must be from 3 to 9"),
     ({"members": 1}, "members = 1: must be from 3 to 9"),
     ({"members": 11}, "members = 11: must be from 3 to 9"),
-    ({"members": 4}, "members = 4: must be odd: 4 survive the loss of no more than 3 do, and can split in halves"),
-    ({"members": 8}, "members = 8: must be odd: 8 survive the loss of no more than 7 do"),
+    ({"members": 4}, "members = 4: must be odd: two halves of 4 are no majority; give 3 or 5"),
+    ({"members": 8}, "members = 8: must be odd: two halves of 8 are no majority; give 7 or 9"),
     ({"members": 3.5}, "members = 3.5: must be a whole number"),
     ({"members": "3"}, "members = '3': must be a number"),
     # When they fail over

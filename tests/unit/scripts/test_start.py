@@ -138,7 +138,7 @@ def test_no_password_is_an_argument_of_a_process_or_in_the_config_map(make: Make
 def test_what_is_written_is_only_for_the_server(pod: Pod) -> None:
     pod.serve()
     written = [file for file in (pod.folder / "run").iterdir() if file.is_file()]
-    assert {file.name: oct(file.stat().st_mode & 0o777) for file in written} == {"server.conf": "0o600", "accepted": "0o600"}
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in written} == {"server.conf": "0o600", "accepted-6379": "0o600"}
 
 
 # Replicas

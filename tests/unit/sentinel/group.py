@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from embedded.waiting import until
+from common.waiting import until
 from pulumi_caches.kubernetes.sentinel_pod import FAILOVER_TIMEOUT_MILLISECONDS, HANDOVER_SECONDS, SENTINEL_PORT
 from unit.servers import NAMESPACE, SYSTEM_PASSWORD, Pod, Programs, Script, pods
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from embedded.waiting import until
+from common.waiting import until
 from unit.sentinel.group import Group, group
 from unit.servers import Pod, find_programs
 

@@ -6,10 +6,10 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from embedded.waiting import until
+from common.waiting import until
 from unit.sentinel.group import Group, empty, end, group
 from unit.sentinel.writer import Writer
-from unit.servers import call, find_programs
+from unit.servers import Pod, call, find_programs
 
 
 @pytest.fixture(params=["redis", "valkey"])
@@ -17,6 +17,13 @@ def members(request: pytest.FixtureRequest) -> Iterator[Group]:
     """Three members, of which nothing runs yet."""
     with group(find_programs(request.param)) as made:
         yield made
+
+
+def await_noted(pods: list[Pod]) -> None:
+    """Waits until members that go on have noted how far they are, as they do once a second."""
+    noted = {pod: pod.folder / "data" / "progress.json" for pod in pods}
+    before = {pod: file.read_text() for pod, file in noted.items()}
+    assert until(lambda: all(file.read_text() != before[pod] for pod, file in noted.items()), 20)
 
 
 def test_of_three_empty_members_the_first_begins_and_the_others_follow(members: Group) -> None:
@@ -89,15 +96,29 @@ def test_a_member_that_was_away_does_not_begin_before_one_with_newer_data(member
         behind.server.end(signal.SIGKILL)
         end(members.agents[behind])
         writer.await_more()
-        # The others note how far they are once a second.
-        noted = {pod: (pod.folder / "data" / "progress.json") for pod in members.others(behind)}
-        before = {pod: file.read_text() for pod, file in noted.items()}
-        assert until(lambda: all(file.read_text() != before[pod] for pod, file in noted.items()), 20)
-        kept = len(writer.acknowledged)
+        await_noted(members.others(behind))
     members.kill_all()
     again = members.serve()
     assert again is not behind
-    assert kept > 20
+    assert writer.lost(again) == []
+
+
+def test_a_member_that_was_away_does_not_begin_either_when_only_the_servers_restart(members: Group) -> None:
+    """Their agents go on, and have started when nothing was written yet."""
+    behind = members.serve()
+    assert behind.run("stop.sh", HANDOVER_SECONDS="15").returncode == 0
+    others = members.others(behind)
+    with Writer(members) as writer:
+        writer.await_more()
+        behind.server.end(signal.SIGKILL)
+        writer.await_more()
+        await_noted(others)
+    for pod in others:
+        pod.server.process.kill()
+    for pod in members.pods:
+        members.restart_server(pod)
+    again = members.await_settled()
+    assert again is not behind
     assert writer.lost(again) == []
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from caches_runtime.ops.sentinel.members import Member, ServerState, ask, majority, parse_info
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
+from unit.sentinel.loop import run
 
 # Replies of Redis 8.0.2 and Valkey 8.1.1, but for the fields that say nothing here.
 COMMON = """\
@@ -150,7 +149,7 @@ def test_only_those_that_answer_are_in_the_answers() -> None:
             raise problems[member.ordinal]
         return 10 * member.ordinal
 
-    assert asyncio.run(ask(members, question)) == {members[0]: 0, members[4]: 40}
+    assert run(ask(members, question)) == {members[0]: 0, members[4]: 40}
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_member_that_does_not_answer() -> None:
@@ -158,4 +157,4 @@ def test_a_mistake_of_ours_is_not_taken_for_a_member_that_does_not_answer() -> N
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
-        asyncio.run(ask([Member(0, "10.0.0.1", "password", "cache")], question))
+        run(ask([Member(0, "10.0.0.1", "password", "cache")], question))

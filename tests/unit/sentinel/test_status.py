@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import socket
@@ -13,6 +12,7 @@ import pytest
 from caches_runtime.ops.sentinel.members import Member, ServerState
 from caches_runtime.ops.sentinel.status import Status, restored_of
 from caches_runtime.ops.sentinel.succession import Progress
+from unit.sentinel.loop import run
 
 RESTORED = Progress(7, 4711)
 HERE = Member(0, "127.0.0.1", "password", "cache")
@@ -35,7 +35,7 @@ def port() -> int:
 
 @pytest.fixture
 def status(port: int) -> Status:
-    status = Status(RESTORED)
+    status = Status(lambda: RESTORED)
     status.serve(port)
     return status
 
@@ -73,9 +73,9 @@ def test_nothing_else_is_told(status: Status, port: int, path: str) -> None:
 
 
 def test_others_learn_how_new_the_data_was_that_the_server_found(status: Status, port: int) -> None:
-    assert asyncio.run(restored_of(HERE, port)) == RESTORED
+    assert run(restored_of(HERE, port)) == RESTORED
     status.update(state("master"), serving=True)
-    assert asyncio.run(restored_of(HERE, port)) == RESTORED
+    assert run(restored_of(HERE, port)) == RESTORED
 
 
 @contextlib.contextmanager
@@ -108,15 +108,15 @@ def answering(reply: bytes) -> Iterator[int]:
     ],
 )
 def test_an_agent_that_is_cut_off_or_broken_counts_as_one_that_does_not_answer(reply: bytes) -> None:
-    with answering(reply) as port, pytest.raises(OSError):
-        asyncio.run(restored_of(HERE, port))
+    with answering(reply) as port, pytest.raises(ConnectionError):
+        run(restored_of(HERE, port))
 
 
 def test_where_no_agent_listens_there_is_no_answer() -> None:
-    with pytest.raises(OSError):
-        asyncio.run(restored_of(HERE, free_port()))
+    with pytest.raises(ConnectionRefusedError):
+        run(restored_of(HERE, free_port()))
 
 
 def test_an_agent_that_hangs_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as hanging, pytest.raises(TimeoutError):
-        asyncio.run(restored_of(HERE, int(hanging.getsockname()[1])))
+        run(restored_of(HERE, int(hanging.getsockname()[1])))

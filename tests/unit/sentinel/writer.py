@@ -6,7 +6,7 @@ import contextlib
 import threading
 
 import redis
-from embedded.waiting import until
+from common.waiting import until
 from unit.sentinel.group import Group
 from unit.servers import Pod, call
 

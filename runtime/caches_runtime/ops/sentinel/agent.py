@@ -17,7 +17,7 @@ from caches_runtime.ops.sentinel.election import NotElected, elect
 from caches_runtime.ops.sentinel.handover import NoSuccessor
 from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask, majority
 from caches_runtime.ops.sentinel.roles import MASTER, REPLICA, UNAVAILABLE
-from caches_runtime.ops.sentinel.status import Status, progress_of
+from caches_runtime.ops.sentinel.status import Status, restored_of
 from caches_runtime.ops.sentinel.succession import Claim, Progress, Record, successor
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Agent:
         self._roles = roles
         self._run = run
         self._record = Record(data / "progress.json")
-        self.status = Status(self._record)
+        self.status = Status(self._record.read)
         self._was_master = False
         self._settled = False
         self._failure = ""
@@ -197,12 +197,12 @@ class Agent:
     async def _successor(self) -> Member | None:
         waited = time.monotonic() - (self._masterless_since or time.monotonic())
         states = await ask(self._members, lambda member: member.state())
-        kept = await ask(list(states), self._progress)
-        claims = {member: Claim(state, kept[member]) for member, state in states.items() if member in kept}
+        restored = await ask(list(states), self._restored)
+        claims = {member: Claim(state, restored[member]) for member, state in states.items() if member in restored}
         return successor(claims, len(self._members), waited)
 
-    async def _progress(self, member: Member) -> Progress:
-        return self._record.kept if member is self._own else await progress_of(member)
+    async def _restored(self, member: Member) -> Progress:
+        return self._record.read() if member is self._own else await restored_of(member)
 
     async def _survey(self) -> Survey:
         views = await ask(self._members, lambda member: member.view())

@@ -1,27 +1,28 @@
-"""What an agent tells over HTTP: whether its server may be written to or read from, and how new its data is."""
+"""What an agent tells over HTTP: whether its server may be written to or read from, and how new the data in its volume is."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from caches_runtime.ops.sentinel.members import TIMEOUT_SECONDS, Member, ServerState
-from caches_runtime.ops.sentinel.succession import Progress, Record
+from caches_runtime.ops.sentinel.succession import Progress
 
 PORT = 8080
 
 
 class Status:
-    """Answers /master and /replica with 200 or 503, and /progress with a Progress. No secret, so no password."""
+    """Answers /master and /replica with 200 or 503, and /restored with a Progress. No secret, so no password."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, restored: Callable[[], Progress]) -> None:
         self._role = ""
-        self._record = record
+        self._restored = restored
 
     def update(self, state: ServerState, serving: bool) -> None:
         """The own server's state; serving is whether the group agrees with it."""
@@ -33,8 +34,8 @@ class Status:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found = self.path in ("/progress", status._role)
-                body = json.dumps(asdict(status._record.kept)).encode() if self.path == "/progress" else b""
+                found = self.path in ("/restored", status._role)
+                body = json.dumps(asdict(status._restored())).encode() if self.path == "/restored" else b""
                 self.send_response(HTTPStatus.OK if found else HTTPStatus.SERVICE_UNAVAILABLE)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -46,12 +47,12 @@ class Status:
         threading.Thread(target=ThreadingHTTPServer(("", port), Handler).serve_forever, daemon=True).start()
 
 
-async def progress_of(member: Member, port: int = PORT) -> Progress:
-    """How new a member's data is, as its agent noted. Raises OSError or TimeoutError."""
+async def restored_of(member: Member, port: int = PORT) -> Progress:
+    """What a member's agent says of the data in its volume. Raises OSError or TimeoutError."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         reader, writer = await asyncio.open_connection(member.address, port)
         try:
-            writer.write(b"GET /progress HTTP/1.0\r\n\r\n")
+            writer.write(b"GET /restored HTTP/1.0\r\n\r\n")
             reply = await reader.read()
         finally:
             writer.close()

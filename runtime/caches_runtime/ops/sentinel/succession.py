@@ -45,8 +45,8 @@ class Claim:
     """What a member has to say when nobody is master."""
 
     state: ServerState
-    kept: Progress
-    """How new the data was that its server had, as far as it was noted."""
+    restored: Progress
+    """Of the data in its volume, which is what a server has that has followed nobody since it started."""
 
 
 class Record:
@@ -54,19 +54,18 @@ class Record:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._kept = self.read()
+
+    def read(self) -> Progress:
+        """Of the data in the volume now: the server may have started more often than the agent, and the volume be another's."""
         try:
-            self._kept = Progress.parse(file.read_text())
+            return Progress.parse(self._file.read_text())
         except FileNotFoundError:
-            self._kept = Progress()
+            return Progress()
         except ValueError:
             # Cut off by a crash in the middle of the very first write: the data is there, its age is not known.
-            log.warning("%s can't be read: the data counts as older than any other", file)
-            self._kept = Progress(epoch=0)
-
-    @property
-    def kept(self) -> Progress:
-        """What the server's data is worth when it has been restarted."""
-        return self._kept
+            log.warning("%s can't be read: the data counts as older than any other", self._file)
+            return Progress(epoch=0)
 
     def keep(self, progress: Progress) -> None:
         if progress == self._kept:
@@ -96,4 +95,4 @@ def successor(claims: Mapping[Member, Claim], total: int, waited_seconds: float)
         return max(running, key=lambda member: (running[member].state.offset, -member.ordinal))
     if any(claim.state.loading for claim in claims.values()) or (len(claims) < total and waited_seconds < ABSENT_SECONDS):
         return None
-    return max(claims, key=lambda member: (claims[member].kept, -member.ordinal))
+    return max(claims, key=lambda member: (claims[member].restored, -member.ordinal))
