@@ -89,23 +89,16 @@ def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields
         (reply(LOST.format(down=86_400)), replica("10.0.0.1", 4711, False, True)),
         (reply(LINKED + "slave_priority:100\n"), replica("10.0.0.1", 4700, True, True)),
         (reply(LINKED + "slave_priority:0\n"), replica("10.0.0.1", 4700, True, True, eligible=False)),
+        (reply(LINKED, before="aof_rewrite_in_progress:1\n"), replica("10.0.0.1", 4700, True, True, rewriting=True)),
+        (reply(LINKED, before="aof_rewrite_scheduled:1\n"), replica("10.0.0.1", 4700, True, True, rewriting=True)),
+        (reply(LINKED, before="aof_last_bgrewrite_status:err\n"), replica("10.0.0.1", 4700, True, True, rewriting=True)),
+        (reply(LINKED, before="aof_last_bgrewrite_status:ok\n"), replica("10.0.0.1", 4700, True, True)),
         (reply(NEVER), replica("127.0.0.1", 1, False, False)),
         (reply(NEVER, loading=1), replica("127.0.0.1", 1, False, False, loading=True)),
         (reply(MASTER, before=STOPPING), ServerState("master", 4711, "", False, True, False, True)),
         (reply(LINKED, before=STOPPING), replica("10.0.0.1", 4700, True, True, stopping=True)),
     ],
-    ids=[
-        "master",
-        "linked",
-        "just lost",
-        "lost long ago",
-        "eligible",
-        "not eligible",
-        "never linked",
-        "loading",
-        "stopping master",
-        "stopping replica",
-    ],
+    ids=lambda given: given.replace("\n", " ")[-60:] if isinstance(given, str) else "",
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_info_says_how_a_server_replicates(info: str, state: ServerState, line_end: str) -> None:

@@ -14,7 +14,7 @@ KEY = "written"
 
 
 class Writer:
-    """Adds numbers to a list. With `confirmed`, a write only counts when that command said that a replica has it too."""
+    """Adds numbers to a list. With `confirmed`, WAIT or WAITAOF, a write only counts when so many have it."""
 
     def __init__(self, group: Group, confirmed: str = "") -> None:
         self._group = group
@@ -60,4 +60,5 @@ class Writer:
         if not self._confirmed:
             return True
         answer = call(client, *self._confirmed)
-        return all(count >= 1 for count in (answer if isinstance(answer, list) else [answer]))
+        wanted = [int(count) for count in self._confirmed[1:-1]]
+        return all(got >= count for got, count in zip(answer if isinstance(answer, list) else [answer], wanted, strict=True))

@@ -66,6 +66,7 @@ class Agent:
         self.status = Status(self._record.read)
         self._was_master = False
         self._settled = False
+        self._on_disk = False
         self._failure = ""
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
@@ -169,8 +170,17 @@ class Agent:
         if self._settled:
             if not own.eligible:
                 await handover.make_eligible(self._own)
-            self._record.keep(Progress(epoch, own.offset))
+            self._note(epoch, own)
             await self._roles.show(MASTER if is_master else REPLICA)
+
+    def _note(self, epoch: int, own: ServerState) -> None:
+        """Keeps the own progress, once it is that of the data on disk. A rewrite that begins on a master changes nothing of that."""
+        if not own.rewriting:
+            self._on_disk = True
+        elif not own.is_master:
+            self._on_disk = False
+        if self._on_disk:
+            self._record.keep(Progress(epoch, own.offset))
 
     async def _step_down(self, master: Member) -> None:
         """The own server was cut off or stopped for a while, and another one is the master now."""

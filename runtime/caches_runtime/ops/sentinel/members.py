@@ -41,6 +41,8 @@ class ServerState:
     stopping: bool
     eligible: bool = True
     """Whether Sentinel may choose it; as a replica, a server starts without that."""
+    rewriting: bool = False
+    """Whether the append-only file is made anew: after a full copy, a restart before its end would load what was there before."""
 
     @property
     def is_master(self) -> bool:
@@ -122,6 +124,8 @@ def parse_info(info: str) -> ServerState:
         loading=fields.get("loading") == "1",
         stopping=int(fields.get("shutdown_in_milliseconds", 0)) > 0,
         eligible=fields.get("slave_priority") != "0",
+        rewriting="1" in (fields.get("aof_rewrite_in_progress"), fields.get("aof_rewrite_scheduled"))
+        or fields.get("aof_last_bgrewrite_status") == "err",
     )
 
 

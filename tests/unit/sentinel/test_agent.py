@@ -1,0 +1,45 @@
+"""What an agent decides by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from caches_runtime.ops.sentinel.agent import Agent
+from caches_runtime.ops.sentinel.members import Member, ServerState
+from caches_runtime.ops.sentinel.succession import Progress, Record
+
+
+class Nobody:
+    """Shows nothing to nobody."""
+
+    async def show(self, role: str) -> None: ...
+
+    async def master(self) -> str | None:
+        return None
+
+
+def server(role: str, offset: int, rewriting: bool) -> ServerState:
+    return ServerState(role, offset, "", True, True, False, False, rewriting=rewriting)
+
+
+@pytest.mark.parametrize(
+    ("seen", "kept"),
+    [
+        ([("slave", False)], 0),
+        ([("slave", True)], None),
+        ([("slave", True), ("slave", False)], 1),
+        ([("slave", False), ("slave", True)], 0),
+        ([("slave", True), ("master", True)], None),
+        ([("slave", True), ("master", True), ("master", False), ("master", True)], 3),
+        ([("master", False), ("master", True)], 1),
+        ([("master", True)], None),
+    ],
+)
+def test_progress_is_noted_once_the_data_is_on_disk(seen: list[tuple[str, bool]], kept: int | None, tmp_path: Path) -> None:
+    """After a full copy the old file is loaded until the new one is complete. On a master a rewrite loses nothing."""
+    own = Member(0, "10.0.0.1", "password", "cache")
+    agent = Agent("cache", [own], own, Nobody(), tmp_path, tmp_path)
+    for offset, (role, rewriting) in enumerate(seen):
+        agent._note(3, server(role, offset, rewriting))
+    assert Record(tmp_path / "progress.json").read() == (Progress() if kept is None else Progress(3, kept))
