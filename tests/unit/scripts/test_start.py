@@ -7,26 +7,10 @@ from signal import SIGSTOP
 
 import pytest
 import redis
-from common.waiting import until
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from unit.scripts.waiting import PASSES, await_copy, await_probe
+from unit.scripts.waiting import PASSES, await_copy, await_probe, await_value
 from unit.servers import PASSWORD, SYSTEM_PASSWORD, Makes, Pod, call
-
-
-def await_value(pod: Pod, key: str, value: str) -> None:
-    """Waits until the pod's server has a key so; one that has just started may still be loading it."""
-    found: list[object] = []
-
-    def has_value() -> bool:
-        try:
-            found.append(pod.connect().get(key))
-        except redis.BusyLoadingError as loading:
-            found.append(loading)
-        return found[-1] == value
-
-    assert until(has_value, 10, every=0.02), f"{pod.name}: {key} is {found[-1]!r}"
-
 
 # The users and their passwords
 
@@ -97,7 +81,7 @@ def test_any_character_of_a_password_is_taken_as_it_is(pod: Pod, written: str, p
     assert pod.accepts(password)
     assert not pod.accepts(password[:-1])
     done = pod.run("await-password.sh", ADDRESSES="primary:6379")
-    assert (done.returncode, done.stdout) == (0, "primary accepts the password\n")
+    assert (done.returncode, done.stdout) == (0, "primary:6379 accepts the password\n")
 
 
 def test_any_text_is_a_password(pod: Pod) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import redis
 from common.waiting import until
 from unit.servers import Pod
 
@@ -24,3 +25,17 @@ def await_probe(pod: Pod, kind: str, passes: bool, seconds: float = 10, **enviro
 
     assert until(as_wanted, seconds, every=0.05), said[-1]
     return said[-1]
+
+
+def await_value(pod: Pod, key: str, value: str) -> None:
+    """Waits until the pod's server has a key so; one that has just started may still be loading it."""
+    found: list[object] = []
+
+    def has_value() -> bool:
+        try:
+            found.append(pod.connect().get(key))
+        except redis.BusyLoadingError as loading:
+            found.append(loading)
+        return found[-1] == value
+
+    assert until(has_value, 10, every=0.02), f"{pod.name}: {key} is {found[-1]!r}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 from common.waiting import until
+from unit.scripts.waiting import await_value
 from unit.servers import SYSTEM_PASSWORD, Pod, call, find_programs, pods
 
 
@@ -33,7 +34,7 @@ def test_a_member_never_starts_as_a_master(pod: Pod) -> None:
     pod.server.end()
     pod.serve("member")
     assert pod.info("role") == "slave"
-    assert pod.connect().get("fruit") == "apple"
+    await_value(pod, "fruit", "apple")
     assert "has not copied" in pod.probe("ready")
 
 
