@@ -62,6 +62,16 @@ class Group(Deployed):
         if self._client:
             self._client.close()
 
+    def await_writes(self) -> None:
+        """Waits until clients have written some more, so that there is something to lose, or the group is seen to work."""
+        before = self.ask(self.master(), "DBSIZE")
+
+        def more() -> bool:
+            keys = self.ask(self.master(), "DBSIZE")
+            return isinstance(keys, int) and keys >= before + 100
+
+        eventually(more, "clients write")
+
     def await_whole(self, *, quiet: bool = True) -> None:
         """Waits until the group is as it should be, and fails when it never is; when nobody writes, all have the same keys."""
         self.await_ready()
