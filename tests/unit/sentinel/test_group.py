@@ -132,6 +132,7 @@ def test_an_emptied_volume_never_wins(members: Group) -> None:
     master = members.serve(**SYNCED)
     with Writer(members, confirmed=ON_THREE_DISKS) as writer:
         writer.await_more()
+        await_noted(members.pods)
     members.kill_all()
     empty(master.folder / "data")
     again = members.serve(**SYNCED)
@@ -145,6 +146,7 @@ def test_sentinel_does_not_choose_among_restarted_servers_while_the_last_master_
     master = members.serve(**SYNCED)
     with Writer(members, confirmed=ON_THREE_DISKS) as writer:
         writer.await_more()
+        await_noted(members.pods)
     members.kill_all()
     emptied, kept = members.others(master)
     empty(emptied.folder / "data")
