@@ -17,6 +17,7 @@ from caches_runtime.ops.sentinel.election import NotElected, elect
 from caches_runtime.ops.sentinel.handover import NoSuccessor
 from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask, majority
 from caches_runtime.ops.sentinel.roles import MASTER, REPLICA, UNAVAILABLE
+from caches_runtime.ops.sentinel.spinning import Watch
 from caches_runtime.ops.sentinel.status import Status, restored_of
 from caches_runtime.ops.sentinel.succession import Claim, Progress, Record, successor
 
@@ -67,7 +68,9 @@ class Agent:
         self._was_master = False
         self._settled = False
         self._on_disk = False
-        self._failure = ""
+        # What was said already, so that it is not said ten times a second.
+        self._failures: dict[str, str] = {}
+        self._sentinel_watch = Watch()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._masterless_since: float | None = None
@@ -136,10 +139,15 @@ class Agent:
     async def _survey_for_ever(self) -> None:
         while not (self._stopping.is_set() and self._wake.is_set()):
             await self._try("look at the group", self._look)
+            await self._try("look at the sentinel", self._look_at_sentinel)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), SURVEY_SECONDS if self._settled else WATCH_SECONDS)
             if not self._stopping.is_set():
                 self._wake.clear()
+
+    async def _look_at_sentinel(self) -> None:
+        if self._settled:
+            await self._sentinel_watch.look(self._own)
 
     async def _look(self) -> None:
         self._settled = False
@@ -226,8 +234,8 @@ class Agent:
         """What fails is tried again when it is needed again."""
         try:
             await action()
-            self._failure = ""
+            self._failures.pop(what, None)
         except FAILED as error:
-            if self._failure != (failure := f"could not {what}: {error}"):
-                log.warning(failure)
-            self._failure = failure
+            if self._failures.get(what) != str(error):
+                log.warning("could not %s: %s", what, error)
+            self._failures[what] = str(error)

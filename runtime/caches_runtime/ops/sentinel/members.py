@@ -58,6 +58,14 @@ class SentinelView:
     config_epoch: int
 
 
+@dataclass(frozen=True)
+class SentinelUse:
+    """What a sentinel has used since it started."""
+
+    cpu_seconds: float
+    commands: int
+
+
 class Member:
     """One pod of the group, known by the address of its own Service, which never changes."""
 
@@ -95,6 +103,11 @@ class Member:
         described = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
         return SentinelView(await self.sentinel("SENTINEL", "MYID"), described["ip"], int(described["config-epoch"]))
 
+    async def sentinel_use(self) -> SentinelUse:
+        """Raises one of UNREACHABLE."""
+        fields = _fields(await self.sentinel("INFO", "everything"))
+        return SentinelUse(float(fields["used_cpu_user"]) + float(fields["used_cpu_sys"]), int(fields["total_commands_processed"]))
+
     async def is_refused(self) -> bool:
         """Whether nobody listens on the server's port. Asked from within the pod, that means that the process has ended."""
         try:
@@ -113,7 +126,7 @@ class Member:
 
 def parse_info(info: str) -> ServerState:
     """The fields of INFO that replication is decided by."""
-    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    fields = _fields(info)
     is_master = fields["role"] == "master"
     return ServerState(
         role=fields["role"],
@@ -127,6 +140,10 @@ def parse_info(info: str) -> ServerState:
         rewriting="1" in (fields.get("aof_rewrite_in_progress"), fields.get("aof_rewrite_scheduled"))
         or fields.get("aof_last_bgrewrite_status") == "err",
     )
+
+
+def _fields(info: str) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
 
 
 def majority(values: Iterable[str], total: int) -> str | None:
