@@ -8,7 +8,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status password clean test test-unit test-engine test-cluster lint format bench environment cluster
+.PHONY: help up preview down status password clean test test-unit test-engine test-cluster test-faults lint format bench bench-failover environment cluster
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ test-engine: environment ## Test with the real Pulumi engine
 	$(PYTEST) tests/engine
 
 test-cluster: environment ## Test on the real embedded cluster
-	$(PYTEST) tests/cluster
+	$(PYTEST) tests/cluster -m "not long"
+
+test-faults: environment ## Test every fault, also those that take long
+	$(PYTEST) tests/cluster/faults
 
 lint: environment ## Check style, types, shell scripts and workflows
 	@tools/lint
@@ -53,6 +56,9 @@ format: environment ## Format the Python code
 
 bench: environment ## Measure against plain pulumi_kubernetes
 	$(VENV)/python -m bench
+
+bench-failover: environment ## Measure how long a SentinelGroup's clients wait
+	$(VENV)/python -m bench.failover
 
 environment:
 	@$(PYTHON) tools/stack environment

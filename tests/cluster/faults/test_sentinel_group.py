@@ -158,7 +158,7 @@ CASES = [
     Case(change_configuration, planned=True),
     Case(rotate_password, planned=True),
     Case(force_delete_master, long=True),
-    Case(cut_master_off, long=True),
+    Case(cut_master_off),
     Case(kill_replica, planned=True, long=True),
     Case(kill_masters_sentinel, planned=True, long=True),
     Case(kill_two_sentinels, planned=True, long=True),
