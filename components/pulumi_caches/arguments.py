@@ -56,9 +56,9 @@ class Arguments:
         """Whether the person named the argument."""
         return self._given.get(key) is not None
 
-    def whole(self, key: str, default: int, minimum: int, maximum: int) -> int:
+    def whole(self, key: str, default: int, minimum: int, maximum: int, why: str = "") -> int:
         """A whole number in a range. A component host delivers whole numbers as floats; they are taken back."""
-        number = self.number(key, default, minimum, maximum)
+        number = self.number(key, default, minimum, maximum, why)
         if number != int(number):
             self.refuse(key, "must be a whole number")
             return default

@@ -18,6 +18,7 @@ USER = 999
 CONFIG_FOLDER = "/etc/cache/config"
 SCRIPTS = ("lib.sh", "start.sh", "probe.sh", "await-password.sh")
 SENTINEL_SCRIPTS = ("start-sentinel.sh", "stop.sh")
+CLUSTER_SCRIPTS = ("lib.sh", "cluster-lib.sh", "cluster-start.sh", "cluster-probe.sh", "cluster-stop.sh", "await-password.sh")
 # What a busy network disk still writes while a snapshot is saved on shutdown; slower ones are rare, a cut save loses data.
 SHUTDOWN_SAVE_MIB_PER_SECOND = 50
 SHUTDOWN_SECONDS = 30
@@ -49,28 +50,30 @@ def server_pod(
     priority_class_name: pulumi.Input[str] | None,
     beside: Sequence[dict[str, Any]] = (),
     stop_seconds: int = 0,
+    scripts: str = "",
 ) -> dict[str, Any]:
     """The spec of a pod that runs a server; `volumes` come from `config_volumes`, plus the data's where it is not a claim.
 
-    `beside` are further containers; stop_seconds is how long stop.sh may wait before the server is stopped.
+    `beside` are further containers; stop_seconds is how long stop.sh may wait before the server is stopped. `scripts` is what
+    the names of start.sh, probe.sh and stop.sh begin with.
     """
     container = {
         "name": server.engine.value,
         "image": image,
-        "command": ["sh", f"{CONFIG_FOLDER}/start.sh"],
+        "command": ["sh", f"{CONFIG_FOLDER}/{scripts}start.sh"],
         "working_dir": DATA_FOLDER,
         "env": variables({"ENGINE": server.engine.value, "DATA_FILE": server.data_file, **environment}),
         "ports": [{"name": server.engine.value, "container_port": PORT}],
         "resources": server_resources(server.memory_mib, server.cpu_request, server.cpu_limit),
         # Alive as soon as it answers that it is loading: from then on size no longer matters, because that counts as alive.
-        "startup_probe": probe("alive", period_seconds=2, failure_threshold=60),
-        "liveness_probe": probe("alive", period_seconds=10, failure_threshold=6),
-        "readiness_probe": probe("ready", period_seconds=3, failure_threshold=2),
+        "startup_probe": probe("alive", period_seconds=2, failure_threshold=60, scripts=scripts),
+        "liveness_probe": probe("alive", period_seconds=10, failure_threshold=6, scripts=scripts),
+        "readiness_probe": probe("ready", period_seconds=3, failure_threshold=2, scripts=scripts),
         "security_context": CONTAINER_SECURITY,
         "volume_mounts": [*MOUNTS, DATA_MOUNT],
     }
     if stop_seconds:
-        container["lifecycle"] = STOP
+        container["lifecycle"] = stop_hook(scripts)
     spec = {
         **POD_DEFAULTS,
         **placement,
@@ -111,17 +114,43 @@ def variables(environment: dict[str, pulumi.Input[str]]) -> list[dict[str, Any]]
     ]
 
 
+def runtime_pod(
+    name: str,
+    image: pulumi.Input[str],
+    arguments: list[pulumi.Input[str]],
+    credential_sources: list[dict[str, Any]],
+    pull_secrets: tuple[str, ...],
+) -> dict[str, Any]:
+    """The spec of a pod that runs `caches` with these arguments and reads the credentials."""
+    container = {
+        "name": name,
+        "image": image,
+        "command": ["caches", *arguments],
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "security_context": CONTAINER_SECURITY,
+        "volume_mounts": [_CREDENTIALS_MOUNT],
+    }
+    spec = {**POD_DEFAULTS, "containers": [container], "volumes": [credentials_volume(credential_sources)]}
+    if pull_secrets:
+        spec["image_pull_secrets"] = [{"name": secret} for secret in pull_secrets]
+    return spec
+
+
+def credentials_volume(credential_sources: list[dict[str, Any]]) -> dict[str, Any]:
+    """The passwords, as files."""
+    return {"name": "credentials", "projected": {"sources": credential_sources, "default_mode": 0o440}}
+
+
 def config_volumes(config_map: str, credential_sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The volumes of every pod: configuration, credentials, and memory for what is made from both."""
     return [
         {"name": "config", "config_map": {"name": config_map}},
-        {"name": "credentials", "projected": {"sources": credential_sources, "default_mode": 0o440}},
+        credentials_volume(credential_sources),
         {"name": "run", "empty_dir": {"medium": "Memory", "size_limit": "1Mi"}},
     ]
 
 
 DATA_MOUNT = {"name": VOLUME, "mount_path": DATA_FOLDER}
-STOP = {"pre_stop": {"exec": {"command": ["sh", f"{CONFIG_FOLDER}/stop.sh"]}}}
 
 
 def server_resources(memory_mib: int, cpu_request: float, cpu_limit: float | None) -> dict[str, dict[str, str]]:
@@ -154,17 +183,24 @@ POD_DEFAULTS = {
         "seccomp_profile": {"type": "RuntimeDefault"},
     },
 }
+CREDENTIALS_FOLDER = "/etc/cache/credentials"
+_CREDENTIALS_MOUNT = {"name": "credentials", "mount_path": CREDENTIALS_FOLDER, "read_only": True}
 MOUNTS = [
     {"name": "config", "mount_path": CONFIG_FOLDER, "read_only": True},
-    {"name": "credentials", "mount_path": "/etc/cache/credentials", "read_only": True},
+    _CREDENTIALS_MOUNT,
     {"name": "run", "mount_path": "/run/cache"},
 ]
 
 
-def probe(kind: str, period_seconds: int, failure_threshold: int) -> dict[str, Any]:
+def stop_hook(scripts: str = "") -> dict[str, Any]:
+    """A container's lifecycle that runs stop.sh before the container is stopped."""
+    return {"pre_stop": {"exec": {"command": ["sh", f"{CONFIG_FOLDER}/{scripts}stop.sh"]}}}
+
+
+def probe(kind: str, period_seconds: int, failure_threshold: int, scripts: str = "") -> dict[str, Any]:
     """A probe that runs probe.sh."""
     return {
-        "exec": {"command": ["sh", f"{CONFIG_FOLDER}/probe.sh", kind]},
+        "exec": {"command": ["sh", f"{CONFIG_FOLDER}/{scripts}probe.sh", kind]},
         "period_seconds": period_seconds,
         # Above the script's own limit of 4 s for a server that hangs, so that its message is seen.
         "timeout_seconds": 10,

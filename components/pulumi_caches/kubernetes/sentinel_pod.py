@@ -87,7 +87,7 @@ def containers(
             "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
             "liveness_probe": pod.probe("alive", period_seconds=10, failure_threshold=6),
             "readiness_probe": pod.probe("sentinel", period_seconds=3, failure_threshold=2),
-            "lifecycle": pod.STOP,
+            "lifecycle": pod.stop_hook(),
             "security_context": pod.CONTAINER_SECURITY,
             "volume_mounts": [*pod.MOUNTS, pod.DATA_MOUNT],
         },

@@ -17,7 +17,7 @@ die() {
 
 # Runs a command of the server as the system user; bounded, because a stopped server would hang it.
 cli() {
-  REDISCLI_AUTH=$(cat "$credentials/system-password") timeout 4 "$ENGINE-cli" --user system -p "$port" "$@"
+  REDISCLI_AUTH=$(cat "$credentials/system-password") timeout "${CLI_SECONDS:-4}" "$ENGINE-cli" --user system -p "$port" "$@"
 }
 
 # The accepted passwords as the server takes them: #SHA256, the current one first. Fails without a current one.
@@ -45,4 +45,28 @@ member_address() {
     sleep 1
   done
   echo "$found"
+}
+
+# Whether the server answers, if only that it is loading, busy or full: a restart would help nobody.
+alive() {
+  reply=$(cli ping 2>&1) || true
+  case $reply in
+    *PONG* | *LOADING* | *BUSY* | *MASTERDOWN* | *NOAUTH* | *WRONGPASS* | *"max number of clients"*) ;;
+    *) die "no answer: ${reply:-timeout}" ;;
+  esac
+}
+
+# Applies a changed Secret without a restart, so nobody is refused or disconnected while passwords rotate.
+apply_passwords() {
+  passwords=$(accepted_passwords) || die "no password in $credentials/password"
+  [ "$passwords" != "$(cat "$run/accepted-$port" 2>/dev/null)" ] || return 0
+  reply=$(printf 'ACL SETUSER default resetpass %s\n' "$passwords" | cli 2>&1) || true
+  [ "$reply" = OK ] || die "passwords could not be changed: $reply"
+  printf %s "$passwords" >"$run/accepted-$port"
+}
+
+# A field of the server's INFO, which is in $info.
+field() {
+  # shellcheck disable=SC2154 # who calls it has asked
+  printf '%s\n' "$info" | sed -n "s/^$1://p"
 }

@@ -6,23 +6,6 @@ set -eu
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-alive() {
-  reply=$(cli ping 2>&1) || true
-  case $reply in
-    *PONG* | *LOADING* | *BUSY* | *MASTERDOWN* | *NOAUTH* | *WRONGPASS* | *"max number of clients"*) ;;
-    *) die "no answer: ${reply:-timeout}" ;;
-  esac
-}
-
-# Applies a changed Secret without a restart, so nobody is refused or disconnected while passwords rotate.
-apply_passwords() {
-  passwords=$(accepted_passwords) || die "no password in $credentials/password"
-  [ "$passwords" != "$(cat "$run/accepted-$port" 2>/dev/null)" ] || return 0
-  reply=$(printf 'ACL SETUSER default resetpass %s\n' "$passwords" | cli 2>&1) || true
-  [ "$reply" = OK ] || die "passwords could not be changed: $reply"
-  printf %s "$passwords" >"$run/accepted-$port"
-}
-
 ready() {
   info=$(cli info 2>&1 | tr -d '\r') || true
   case $(field role) in
@@ -46,10 +29,6 @@ fresh() {
   down=$(field master_link_down_since_seconds)
   [ "${down:--1}" -ge 0 ] || die "has not copied the primary's data yet"
   [ "$down" -le "$MAX_STALE_SECONDS" ] || die "lost the primary $down s ago"
-}
-
-field() {
-  printf '%s\n' "$info" | sed -n "s/^$1://p"
 }
 
 case ${1:-} in
