@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
+from caches_runtime import cluster_cli
+
 PASSWORD_FILE = Path("/etc/cache/credentials/system-password")
 
 main = typer.Typer(help="Keeps caches whole.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-
-
-@main.callback()
-def _caches() -> None:
-    """Subcommands, even while there is only one."""
+main.add_typer(cluster_cli.commands, name="cluster")
 
 
 @main.command()
