@@ -22,10 +22,16 @@ from pulumi.provider.experimental.analyzer import ComponentDefinition, PropertyD
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
-from pulumi_caches.kubernetes import MemcachedShards, RedisOperatorCluster, RedisStatefulSet, SentinelGroup
+from pulumi_caches.kubernetes import MemcachedShards, RedisClusterWithInit, RedisOperatorCluster, RedisStatefulSet, SentinelGroup
 
 NAME = "caches"
-COMPONENTS: list[type[pulumi.ComponentResource]] = [RedisStatefulSet, SentinelGroup, MemcachedShards, RedisOperatorCluster]
+COMPONENTS: list[type[pulumi.ComponentResource]] = [
+    RedisStatefulSet,
+    SentinelGroup,
+    RedisClusterWithInit,
+    MemcachedShards,
+    RedisOperatorCluster,
+]
 
 
 class CachesProvider(ComponentProvider):

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 from caches_runtime.ops.cluster import Repair
 from caches_runtime.ops.cluster_state import Hosts, Place, Wanted
-from embedded.waiting import until
+from common.waiting import until
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from unit.servers import Programs, call, find_programs

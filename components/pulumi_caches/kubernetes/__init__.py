@@ -1,5 +1,7 @@
 """Caches in Kubernetes."""
 
+from pulumi_caches.kubernetes.cluster_conf import Endpoint
+from pulumi_caches.kubernetes.redis_cluster_with_init import RedisClusterWithInit, RedisClusterWithInitArgs
 from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
 from pulumi_caches.kubernetes.operator_limits import Operator, OperatorMode
@@ -11,6 +13,7 @@ from pulumi_caches.kubernetes.server import AofFsync, Engine, EvictionPolicy, Pe
 
 __all__ = [
     "AofFsync",
+    "Endpoint",
     "Engine",
     "EvictionPolicy",
     "MemcachedAuth",
@@ -20,6 +23,8 @@ __all__ = [
     "Operator",
     "OperatorMode",
     "Persistence",
+    "RedisClusterWithInit",
+    "RedisClusterWithInitArgs",
     "RedisOperatorCluster",
     "RedisOperatorClusterArgs",
     "RedisStatefulSet",

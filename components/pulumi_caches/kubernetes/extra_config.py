@@ -52,7 +52,15 @@ _OWNED_DIRECTIVES = {
     "protected-mode": "the component sets it",
     "dir": "the component mounts the volume there",
     "daemonize": "a container's process stays in the foreground",
-    "cluster-enabled": "a cluster is another component",
+    "cluster-enabled": "a cluster is another component, RedisClusterWithInit",
+    "cluster-config-file": "the component sets it",
+    "cluster-node-timeout": "use node_timeout_ms of RedisClusterWithInit",
+    "cluster-require-full-coverage": "use require_full_coverage of RedisClusterWithInit",
+    "cluster-preferred-endpoint-type": "use preferred_endpoint of RedisClusterWithInit",
+    "cluster-announce-ip": "the component sets it",
+    "cluster-announce-hostname": "the component sets it",
+    "cluster-allow-replica-migration": "the component sets it: a shard keeps its own pods",
+    "cluster-replica-no-failover": "the component sets it",
 }
 
 
