@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_caches.kubernetes import MemcachedShards, RedisStatefulSet, SentinelGroup
+from pulumi_caches.kubernetes import MemcachedShards, RedisClusterWithInit, RedisStatefulSet, SentinelGroup
 
 from stacks import cluster, settings
 
@@ -22,6 +22,8 @@ class InCluster(TypedDict, total=False):
     """RedisStatefulSets."""
     sentinel: dict[str, Any]
     """SentinelGroups."""
+    cluster: dict[str, Any]
+    """RedisClusterWithInits."""
     memcached: dict[str, Any]
     """MemcachedShards."""
 
@@ -29,6 +31,7 @@ class InCluster(TypedDict, total=False):
 COMPONENTS: dict[str, Callable[..., Any]] = {
     "redis": RedisStatefulSet,
     "sentinel": SentinelGroup,
+    "cluster": RedisClusterWithInit,
     "memcached": MemcachedShards,
 }
 

@@ -67,9 +67,10 @@ def _prove_restart(stack: Stack, cache: _Cache) -> None:
     value = secrets.token_hex(8)
     with step(f"{cache.name}: writing through the Service, restarting the pod, reading back"):
         _command(stack, cache, cache.name, "SET", KEY, value)
+        pod = _serving_pod(stack, cache)
         for arguments in (
-            ("delete", "pod", _serving_pod(stack, cache)),
-            ("rollout", "status", f"statefulset/{cache.name}", f"--timeout={RESTART_SECONDS}s"),
+            ("delete", "pod", pod),
+            ("rollout", "status", f"statefulset/{pod.rpartition('-')[0]}", f"--timeout={RESTART_SECONDS}s"),
         ):
             done = stack.kubectl("-n", cache.namespace, *arguments)
             if done.returncode:
@@ -115,12 +116,14 @@ def _command(stack: Stack, cache: _Cache, host: str, *command: str) -> str:
 
 
 def _client(cache: _Cache, host: str) -> str:
-    return f"REDISCLI_AUTH=$(cat /etc/cache/credentials/password) exec {cache.engine}-cli -h {host}"
+    # A cluster's client goes on to the node that has the key.
+    follow = " -c" if cache.connection["mode"] == "cluster" else ""
+    return f"REDISCLI_AUTH=$(cat /etc/cache/credentials/password) exec {cache.engine}-cli{follow} -h {host}"
 
 
 def _serving_pod(stack: Stack, cache: _Cache) -> str:
     """The pod that takes the writes."""
-    if cache.connection["mode"] == "standalone":
+    if cache.connection["mode"] != "sentinel":
         return cache.pod
     endpoint = "jsonpath={.endpoints[0].targetRef.name}"
     done = stack.kubectl("-n", cache.namespace, "get", "endpointslice", f"{cache.name}-master", "--output", endpoint)
@@ -131,7 +134,8 @@ def _serving_pod(stack: Stack, cache: _Cache) -> str:
 
 def _is_provable(cache: _Cache) -> bool:
     """What an operator runs has other names than what this package runs."""
-    ours = cache.connection["mode"] == "standalone" or cache.connection.get("master_name") == cache.name
+    mode = cache.connection["mode"]
+    ours = mode == "standalone" or cache.connection.get("master_name") == cache.name or cache.pod == f"{cache.name}-0-0"
     return cache.engine in ("redis", "valkey") and ours and bool(cache.pod)
 
 
