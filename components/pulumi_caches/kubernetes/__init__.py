@@ -1,11 +1,11 @@
 """Caches in Kubernetes."""
 
 from pulumi_caches.kubernetes.cluster_conf import Endpoint
-from pulumi_caches.kubernetes.redis_cluster_with_init import RedisClusterWithInit, RedisClusterWithInitArgs
 from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
 from pulumi_caches.kubernetes.operator_limits import Operator, OperatorMode
 from pulumi_caches.kubernetes.placement import Spread, Toleration
+from pulumi_caches.kubernetes.redis_cluster_with_init import RedisClusterWithInit, RedisClusterWithInitArgs
 from pulumi_caches.kubernetes.redis_operator_cluster import RedisOperatorCluster, RedisOperatorClusterArgs
 from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
