@@ -173,13 +173,13 @@ def test_only_a_pod_that_serves_in_the_cluster_is_ready(cluster: list[Pod]) -> N
     first, replica, second, _ = cluster
     assert [probe(pod) for pod in cluster] == ["", "", "", ""]
     ask(second, "CLUSTER", "SETSLOT", "100", "IMPORTING", ask(first, "CLUSTER", "MYID"))
-    assert probe(second) == "has slots on their way"
+    assert probe(second) == "cluster-probe: has slots on their way"
     ask(second, "CLUSTER", "SETSLOT", "100", "STABLE")
     assert probe(second) == ""
     ask(replica, "CONFIG", "SET", "masterauth", "wrong")
     ask(first, "CLIENT", "KILL", "TYPE", "replica")
     replica.await_info("master_link_status", "down")
-    assert probe(replica) == "does not follow its master"
+    assert probe(replica) == "cluster-probe: does not follow its master"
 
 
 def test_a_new_pod_starts_blank_and_is_not_ready(cluster: list[Pod]) -> None:
@@ -189,7 +189,7 @@ def test_a_new_pod_starts_blank_and_is_not_ready(cluster: list[Pod]) -> None:
     blank.lose_data()
     serve(blank)
     assert "cluster_known_nodes:1" in ask(blank, "CLUSTER", "INFO")
-    assert probe(blank) == "is in no cluster that works"
+    assert probe(blank) == "cluster-probe: is in no cluster that works"
 
 
 def test_no_password_is_an_argument_of_a_process(cluster: list[Pod]) -> None:
