@@ -48,9 +48,8 @@ def write(host: str, password: str, tags: list[str]) -> dict[str, Any]:
         while not stop.is_set():
             written += 1
             try:
-                client.set(key(tag, written), written)
-            # AttributeError: redis-py 8.1 may stumble over a node that has gone while it reads who is there.
-            except (redis.RedisError, AttributeError) as error:
+                put(client, key(tag, written), written)
+            except redis.RedisError as error:
                 failed.append(f"{type(error).__name__}: {error}")
                 continue
             acknowledged.append(written)
@@ -72,6 +71,15 @@ def write(host: str, password: str, tags: list[str]) -> dict[str, Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+def put(client: redis.RedisCluster, name: str, value: int) -> None:
+    try:
+        client.set(name, value)
+    except AttributeError:
+        # What redis-py 8.1 makes of being sent on (ASK) to a node that has joined since it last read who is there.
+        client.nodes_manager.initialize()
+        client.set(name, value)
 
 
 def confirmed(host: str, password: str, tag: str) -> int:
