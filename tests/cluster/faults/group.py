@@ -129,17 +129,19 @@ class Group(Deployed):
 
     def _process(self, pod: str, program: str) -> int:
         uid = self.pods()[pod]
-        found = [pid for pid in _processes(program) if uid in Path(f"/proc/{pid}/cgroup").read_text()]
+        found = _processes(program, uid)
         assert len(found) == 1, f"{program} of {pod}: {found}"
         return found[0]
 
 
-def _processes(program: str) -> list[int]:
-    """Every `server` or `sentinel` on this machine."""
+def _processes(program: str, uid: str) -> list[int]:
+    """Every `server` or `sentinel` of a pod."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if uid not in (folder / "cgroup").read_text():
+                continue
         except (FileNotFoundError, ProcessLookupError):
             continue
         if title.startswith(("redis-", "valkey-")) and ("[sentinel]" in title) is (program == "sentinel"):

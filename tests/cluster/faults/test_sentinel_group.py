@@ -147,6 +147,8 @@ class Case:
 
     fault: Fault
     planned: bool = False
+    survivors: bool = True
+    """Whether a replica goes on running. Without, the disk decides, which is up to two seconds behind with everysec."""
     long: bool = False
 
 
@@ -154,7 +156,7 @@ CASES = [
     Case(kill_master),
     Case(delete_master, planned=True),
     Case(hang_master),
-    Case(kill_all),
+    Case(kill_all, survivors=False),
     Case(change_configuration, planned=True),
     Case(rotate_password, planned=True),
     Case(force_delete_master, long=True),
@@ -163,7 +165,7 @@ CASES = [
     Case(kill_masters_sentinel, planned=True, long=True),
     Case(kill_two_sentinels, planned=True, long=True),
     Case(kill_twice, long=True),
-    Case(delete_all_pods, long=True),
+    Case(delete_all_pods, survivors=False, long=True),
     Case(lose_masters_volume, long=True),
     Case(garble_sentinels_file, planned=True, long=True),
     Case(drain_masters_node, planned=True, long=True),
@@ -184,7 +186,8 @@ def test_heals_and_keeps_what_it_acknowledged(group: Group, case: Case) -> None:
         group.await_whole(quiet=False)
         group.await_writes()
     print(json.dumps({kind: {**said, "gaps": len(said["gaps"])} for kind, said in result.items()}))
-    assert result["sentinel+wait"]["lost"] == 0, "a write that a replica had"
+    if case.survivors:
+        assert result["sentinel+wait"]["lost"] == 0, "a write that a replica had"
     if case.planned:
         assert result["service"]["lost"] == 0, "a write that was acknowledged"
     group.await_whole()

@@ -172,7 +172,8 @@ def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(me
         writer.await_more()
         master.server.process.send_signal(signal.SIGSTOP)
         try:
-            assert until(lambda: members.shown() is not master, 40, every=0.05), members.logs()
+            # A sentinel that was not scheduled for 2 s does nothing for 30 s.
+            assert until(lambda: members.shown() is not master, 120, every=0.05), members.logs()
             writer.await_more()
         finally:
             master.server.process.send_signal(signal.SIGCONT)
