@@ -15,7 +15,7 @@ os.environ.setdefault("CACHES_NODE_INSTANCE", "test")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cluster() -> Iterator[None]:
+def running_nodes() -> Iterator[None]:
     if sys.platform != "linux" or os.geteuid() != 0:
         unavailable("the embedded cluster needs Linux and root")
     subprocess.run([NODE, "up", "--nodes", "3"], check=True)
