@@ -144,6 +144,7 @@ def _processes(program: str, uid: str) -> list[int]:
                 continue
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if title.startswith(("redis-", "valkey-")) and ("[sentinel]" in title) is (program == "sentinel"):
+        # Not the probes' clients, of which there are several while a server hangs.
+        if title.startswith((f"redis-{program}", f"valkey-{program}")):
             found.append(int(folder.name))
     return found
