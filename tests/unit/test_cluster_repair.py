@@ -23,7 +23,7 @@ KEYS = 500
 
 def rights() -> str:
     """What the system user may in a pod, so that a right that is missing there is missing here."""
-    [found] = re.findall(r'users "\$passwords" "([^"]*)"', START.read_text())
+    [found] = re.findall(r'users "~\* &\* \+@all" "([^"]*)"', START.read_text())
     return f"+ping +info +psync +replconf {found}"
 
 
