@@ -44,13 +44,12 @@ class Connection(TypedDict):
 
 
 def when_ready(
-    connect: Callable[[str, str | None], Connection],
-    namespace: pulumi.Input[str],
-    password: pulumi.Output[str] | None,
+    connect: Callable[..., Connection],
+    parts: Sequence[pulumi.Input[str] | pulumi.Output[str | None] | None],
     ready: Sequence[pulumi.Resource],
 ) -> pulumi.Output[Connection]:
-    """What `connect` makes of namespace and password, secret, and known once all of `ready` are made."""
+    """What `connect` makes of the parts, such as namespace and password; secret, and known once all of `ready` are made."""
     # One secret part makes the whole one. Output.secret around it would too, and make an Output of each value on the way.
     secret = pulumi.Output.secret(None)
-    parts = pulumi.Output.all(namespace, password, secret, *[resource.urn for resource in ready])
-    return parts.apply(lambda values: connect(values[0], values[1]))
+    known = pulumi.Output.all(*parts, secret, *[resource.urn for resource in ready])
+    return known.apply(lambda values: connect(*values[: len(parts)]))

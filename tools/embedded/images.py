@@ -48,17 +48,18 @@ def full_name(name: str) -> str:
 def _put(node: Node, names: Sequence[str]) -> None:
     load(node, busybox.BUSYBOX, busybox.archive())
     archive = image.archive()
-    load(node, image.NAME, archive)
-    present = _present(node)
+    present = load(node, image.NAME, archive)
     wanted = [name for name in names if present.get(name) != oci.digest(archive)]
     if wanted:
         _images(node, "tag", "--force", image.NAME, *wanted)
 
 
-def load(node: Node, name: str, archive: Path) -> None:
-    """Puts the image of an archive in a node, unless it is there."""
-    if _present(node).get(name) != oci.digest(archive):
+def load(node: Node, name: str, archive: Path) -> dict[str, str]:
+    """Puts the image of an archive in a node, unless it is there; the images that were there, by name."""
+    present = _present(node)
+    if present.get(name) != oci.digest(archive):
         _images(node, "import", archive)
+    return present
 
 
 def _present(node: Node) -> dict[str, str]:

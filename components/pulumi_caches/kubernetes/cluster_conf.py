@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NotRequired, TypedDict
 
 from pulumi_caches.arguments import Arguments
+from pulumi_caches.kubernetes.replication import read_backlog_and_least
 from pulumi_caches.kubernetes.server import Server
 
 # Beyond that, what every node tells every other would be most of the traffic.
@@ -83,15 +84,9 @@ def _read_replicas(arguments: Arguments) -> int:
 
 
 def _directives(arguments: Arguments, server: Server, replicas: int) -> dict[str, str]:
-    backlog_maximum = max(1, server.maxmemory_mib // 4)
-    backlog = arguments.whole("repl_backlog_mib", max(1, min(256, server.maxmemory_mib // 16)), 1, backlog_maximum)
-    to_write = arguments.whole("min_replicas_to_write", 0, 0, 5)
-    if to_write > replicas:
-        arguments.refuse("min_replicas_to_write", f"there are only {replicas} replicas of a shard: every write would be refused")
     return {
         "databases": "1",
-        "repl-backlog-size": f"{backlog}mb",
-        "min-replicas-to-write": str(to_write),
+        **read_backlog_and_least(arguments, server, replicas, to_write=0, maximum=5, replicas_are="replicas of a shard"),
         "cluster-enabled": "yes",
         "cluster-config-file": "nodes.conf",
         "cluster-node-timeout": str(arguments.whole("node_timeout_ms", 1000, 500, 60_000)),

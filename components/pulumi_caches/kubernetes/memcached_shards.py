@@ -8,8 +8,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.connection import Connection
-from pulumi_caches.kubernetes import labels, memcached_pod, pod
+from pulumi_caches.connection import Connection, when_ready
+from pulumi_caches.kubernetes import labels, memcached_pod
+from pulumi_caches.kubernetes.config_map import make_config
 from pulumi_caches.kubernetes.credentials import (
     CredentialArgs,
     CredentialPlan,
@@ -88,10 +89,7 @@ class MemcachedShards(pulumi.ComponentResource):
             find_certificate(name, args["tls_secret_name"], plan.tls_secret_read, plan.namespace, child) if plan.memcached.tls else None
         )
         files = memcached_pod.script_files()
-        config_map = pod.config_name(name, files)
-        config = k8s.core.v1.ConfigMap(
-            f"{name}-config", metadata={**plan.metadata(), "name": config_map}, data=files, immutable=True, opts=child
-        )
+        config_map, config = make_config(name, files, plan.metadata(), child)
         volumes = memcached_pod.config_volumes(plan.memcached, config_map, credentials.volume_sources if credentials else [], certificate)
         service_name = plan.service_name()
         service = k8s.core.v1.Service(
@@ -175,8 +173,7 @@ class _Plan:
     ) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(values: list[Any]) -> Connection:
-            namespace, password, authority_pem = values[:3]
+        def connect(namespace: str, password: str | None, authority_pem: str | None) -> Connection:
             hosts = [f"{host}.{namespace}.svc" for host in self.hosts()]
             connection: Connection = {
                 "engine": "memcached",
@@ -198,8 +195,7 @@ class _Plan:
 
         password = credentials.password if credentials else None
         authority_pem = certificate.authority_pem if certificate else None
-        parts = pulumi.Output.all(self.namespace, password, authority_pem, *[resource.urn for resource in ready])
-        return pulumi.Output.secret(parts.apply(connect))
+        return when_ready(connect, [self.namespace, password, authority_pem], ready)
 
     def _usable(self, password: str) -> str:
         if not password or len(password) > 200 or any(character.isspace() for character in password):

@@ -43,16 +43,6 @@ def read_operated_server(arguments: Arguments, operator: Operator) -> Server:
     return replace(server, engine=engine)
 
 
-def read_replication(arguments: Arguments, server: Server, replicas: int) -> dict[str, str]:
-    """The directives of replication."""
-    default, maximum = max(1, min(256, server.maxmemory_mib // 16)), max(1, server.maxmemory_mib // 4)
-    backlog = arguments.whole("repl_backlog_mib", default, 1, maximum)
-    to_write = arguments.whole("min_replicas_to_write", 0, 0, 5)
-    if to_write > replicas:
-        arguments.refuse("min_replicas_to_write", f"there are only {replicas} replicas: every write would be refused")
-    return {"repl-backlog-size": f"{backlog}mb", "min-replicas-to-write": str(to_write)}
-
-
 def refuse_unsupported(arguments: Arguments, operator: Operator, mode: OperatorMode, sentinels: int, labels: dict[str, str]) -> None:
     """Refuses what the operator or the mode can't do."""
     if operator is Operator.VALKEY and mode is OperatorMode.SENTINEL:

@@ -1,6 +1,5 @@
 """The pod that a server runs in: containers, probes, volumes, security. Functions of plain data; Outputs only pass through."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -33,12 +32,6 @@ def config_files(server_conf: str, scripts: tuple[str, ...] = SCRIPTS) -> dict[s
 def _read(scripts: tuple[str, ...]) -> dict[str, str]:
     folder = resources.files("pulumi_caches.kubernetes") / "scripts"
     return {script: (folder / script).read_text() for script in scripts}
-
-
-def config_name(name: str, files: dict[str, str]) -> str:
-    """A ConfigMap's name from its content: changed content is a new object, which rolls the pods, and the old one stays until they have."""
-    digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
-    return f"{name}-config-{digest[:10]}"
 
 
 def server_pod(

@@ -8,9 +8,9 @@ import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.connection import Connection, when_ready
-from pulumi_caches.guard import guard
 from pulumi_caches.kubernetes import labels, pod, redis_conf
 from pulumi_caches.kubernetes.cluster_conf import ClusterArgs, Clustering, read_clustering
+from pulumi_caches.kubernetes.config_map import make_config
 from pulumi_caches.kubernetes.credentials import (
     CredentialArgs,
     CredentialPlan,
@@ -20,7 +20,7 @@ from pulumi_caches.kubernetes.credentials import (
 )
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, Spread, pod_placement, read_placement
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
-from pulumi_caches.kubernetes.storage import Storage, StorageArgs, claim_template, read_storage, refuse_changes
+from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
 
 # The longest derived name that Kubernetes limits is the label `NAME-SHARD-HASH`: 63 characters, 4 and 11 of them added; as
 # RedisStatefulSet's, so that one can follow the other.
@@ -70,16 +70,11 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
-        inherited = [] if plan.storage.stated else ["storage_gib"]
-        agreed = guard(f"{name}-volume", plan.facts(), inherited, refuse_changes(name, plan.server), child)
-        # Everything is made in the namespace, so nothing is made before the guard has agreed.
-        plan = replace(plan, namespace=agreed["namespace"], storage_size=agreed.apply(lambda facts: f"{facts['storage_gib']:g}Gi"))
+        agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child)
+        plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.clustering.directives), pod.CLUSTER_SCRIPTS)
-        config_map = pod.config_name(name, files)
-        config = k8s.core.v1.ConfigMap(
-            f"{name}-config", metadata={**plan.metadata(), "name": config_map}, data=files, immutable=True, opts=child
-        )
+        config_map, config = make_config(name, files, plan.metadata(), child)
         headless = k8s.core.v1.Service(f"{name}-headless", metadata=plan.metadata("-headless"), spec=plan.headless_spec(), opts=child)
         client = k8s.core.v1.Service(name, metadata=plan.metadata(), spec=plan.service_spec(), opts=child)
         volumes = pod.config_volumes(config_map, credentials.volume_sources)
@@ -143,16 +138,6 @@ class _Plan:
     evictable: bool
     labels: dict[str, str]
     pod_annotations: dict[str, str]
-
-    def facts(self) -> dict[str, pulumi.Input[Any]]:
-        """What can't change once there is data."""
-        return {
-            "engine": self.server.engine.value,
-            "namespace": self.namespace,
-            "persistence": self.server.data_file,
-            "storage_gib": self.storage.gib,
-            "storage_class": self.storage_class or "",
-        }
 
     def metadata(self, suffix: str = "", shard: int | None = None) -> dict[str, Any]:
         component = None if shard is None else f"shard-{shard}"
@@ -261,7 +246,7 @@ class _Plan:
             }
             return connection if password is None else {**connection, "password": password}
 
-        return when_ready(connect, self.namespace, password, ready)
+        return when_ready(connect, [self.namespace, password], ready)
 
 
 def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:

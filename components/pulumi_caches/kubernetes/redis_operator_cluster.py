@@ -8,21 +8,21 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
-from pulumi_caches.connection import Connection
-from pulumi_caches.guard import guard
-from pulumi_caches.kubernetes import labels, ot_operator, pod, redis_conf, valkey_operator
+from pulumi_caches.connection import Connection, when_ready
+from pulumi_caches.kubernetes import labels, ot_operator, redis_conf, valkey_operator
+from pulumi_caches.kubernetes.config_map import config_name
 from pulumi_caches.kubernetes.credentials import ExistingSecret, ExistingSecretArgs, make_password, read_existing_secret
 from pulumi_caches.kubernetes.custom_resource import WAIT_FOR, Asked, CustomResource, mebibytes
 from pulumi_caches.kubernetes.operator_limits import (
     Operator,
     OperatorMode,
     read_operated_server,
-    read_replication,
     refuse_unsupported,
 )
 from pulumi_caches.kubernetes.placement import PlacementArgs, read_placement
+from pulumi_caches.kubernetes.replication import read_backlog_and_least
 from pulumi_caches.kubernetes.server import MIB_PER_GIB, PORT, ServerArgs, read_image
-from pulumi_caches.kubernetes.storage import Storage, StorageArgs, read_storage, refuse_changes
+from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, read_storage
 
 # The longest derived name that Kubernetes limits is the label `valkey-NAME-99-5-HASH`: 63 characters, 7 and 16 of them added.
 NAME_MAXIMUM = 40
@@ -80,15 +80,15 @@ class RedisOperatorCluster(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
 
         existing_secret_name = args.get("existing_secret_name")
-        inherited = [] if plan.asked.storage.stated else ["storage_gib"]
-        check = refuse_changes(name, plan.asked.server, _ADVICE)
-        agreed = guard(f"{name}-volume", plan.facts(existing_secret_name), inherited, check, child)
-        # Everything is made in the namespace, so nothing is made before the guard has agreed.
-        plan = replace(plan, namespace=agreed["namespace"])
+        asked = plan.asked
+        agreed = agree(
+            name, asked.server, asked.storage, asked.storage_class, plan.namespace, child, plan.own_facts(existing_secret_name), _ADVICE
+        )
+        plan = replace(plan, namespace=agreed.namespace)
         password = make_password(name, plan.secret, existing_secret_name, plan.metadata(None), child)
         asked = replace(
-            plan.asked,
-            storage_size=agreed.apply(lambda facts: mebibytes(int(facts["storage_gib"]) * MIB_PER_GIB)),
+            asked,
+            storage_size=agreed.gib.apply(lambda gib: mebibytes(int(gib) * MIB_PER_GIB)),
             secret_name=password.secret_name,
             secret_key=password.secret_key,
         )
@@ -138,16 +138,12 @@ class _Plan:
         """What knows the operator."""
         return _DRIVERS[self.operator]
 
-    def facts(self, existing_secret_name: pulumi.Input[str] | None) -> dict[str, pulumi.Input[Any]]:
-        """What can't change once there is data."""
+    def own_facts(self, existing_secret_name: pulumi.Input[str] | None) -> dict[str, pulumi.Input[Any]]:
+        """What can't change once there is data, beside what volumes are made with."""
         secret = existing_secret_name
         return {
             "operator": self.operator.value,
             "mode": self.mode.value,
-            "namespace": self.namespace,
-            "persistence": self.asked.server.data_file,
-            "storage_gib": self.asked.storage.gib,
-            "storage_class": self.asked.storage_class or "",
             "labels": self.labels,
             "password_from": "" if secret is None else pulumi.Output.concat(secret, "/", self.secret.key),
         }
@@ -174,9 +170,7 @@ class _Plan:
         """Known once everything in `ready` is."""
         found = self.driver.endpoints(self.asked)
 
-        def connect(values: list[Any]) -> Connection:
-            namespace, password = values[:2]
-
+        def connect(namespace: str, password: str | None) -> Connection:
             def addresses(hosts: list[str]) -> list[str]:
                 return [host.replace(":", f".{namespace}.svc:") for host in hosts]
 
@@ -198,8 +192,7 @@ class _Plan:
                 connection["password"] = password
             return connection
 
-        parts = pulumi.Output.all(self.namespace, password, *[resource.urn for resource in ready])
-        return pulumi.Output.secret(parts.apply(connect))
+        return when_ready(connect, [self.namespace, password], ready)
 
 
 _DRIVERS = {Operator.OT: ot_operator, Operator.VALKEY: valkey_operator}
@@ -213,7 +206,7 @@ def _read(name: str, args: RedisOperatorClusterArgs) -> _Plan:
     server = read_operated_server(arguments, operator)
     shards, sentinels = arguments.whole("shards", 3, 3, 100), arguments.whole("sentinels", 3, 3, 9)
     replicas = arguments.whole("replicas", 2 if sentinel else 1, 1 if sentinel else 0, 5)
-    config = redis_conf.render(server, read_replication(arguments, server, replicas))
+    config = redis_conf.render(server, read_backlog_and_least(arguments, server, replicas, to_write=0, maximum=5))
     if operator is Operator.OT:
         config = ot_operator.config(config)
     asked = Asked(
@@ -221,7 +214,7 @@ def _read(name: str, args: RedisOperatorClusterArgs) -> _Plan:
         server=server,
         image=read_image(arguments, "image", _DRIVERS[operator].DEFAULT_IMAGE),
         config=config,
-        config_map=pod.config_name(name, {ot_operator.CONFIG_KEY: config}),
+        config_map=config_name(name, {ot_operator.CONFIG_KEY: config}),
         shards=0 if sentinel else shards,
         replicas=replicas,
         sentinels=sentinels if sentinel else 0,

@@ -21,16 +21,22 @@ class ReplicationArgs(TypedDict):
 
 def read_replication(arguments: Arguments, server: Server, replicas: int, to_write: int, max_lag_seconds: int) -> dict[str, str]:
     """Reads and checks ReplicationArgs, of which the last two arguments are defaults; directives of the configuration."""
-    backlog_maximum = max(1, server.maxmemory_mib // 4)
-    backlog = arguments.whole("repl_backlog_mib", max(1, min(256, server.maxmemory_mib // 16)), 1, backlog_maximum)
-    to_write = arguments.whole("min_replicas_to_write", to_write, 0, 100)
-    if to_write > replicas:
-        arguments.refuse("min_replicas_to_write", f"there are only {replicas} replicas: every write would be refused")
     return {
-        "repl-backlog-size": f"{backlog}mb",
-        "min-replicas-to-write": str(to_write),
+        **read_backlog_and_least(arguments, server, replicas, to_write, maximum=100),
         "min-replicas-max-lag": str(arguments.whole("min_replicas_max_lag_seconds", max_lag_seconds, 2, 60)),
     }
+
+
+def read_backlog_and_least(
+    arguments: Arguments, server: Server, replicas: int, to_write: int, maximum: int, replicas_are: str = "replicas"
+) -> dict[str, str]:
+    """Reads and checks repl_backlog_mib, and min_replicas_to_write whose default is `to_write`; directives of the configuration."""
+    default, backlog_maximum = max(1, min(256, server.maxmemory_mib // 16)), max(1, server.maxmemory_mib // 4)
+    backlog = arguments.whole("repl_backlog_mib", default, 1, backlog_maximum)
+    least = arguments.whole("min_replicas_to_write", to_write, 0, maximum)
+    if least > replicas:
+        arguments.refuse("min_replicas_to_write", f"there are only {replicas} {replicas_are}: every write would be refused")
+    return {"repl-backlog-size": f"{backlog}mb", "min-replicas-to-write": str(least)}
 
 
 def read_max_stale_seconds(arguments: Arguments) -> int:

@@ -8,14 +8,14 @@ import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.connection import Connection, when_ready
-from pulumi_caches.guard import guard
 from pulumi_caches.kubernetes import labels, pod, redis_conf, sentinel_pod
+from pulumi_caches.kubernetes.config_map import make_config
 from pulumi_caches.kubernetes.credentials import CredentialArgs, CredentialPlan, await_password_job, make_credentials, read_credentials
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
 from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT, Sentinel
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
-from pulumi_caches.kubernetes.storage import Storage, StorageArgs, claim_template, read_storage, refuse_changes
+from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
 
 # The longest derived name that Kubernetes limits is the Job `NAME-await-password`'s label: 63 characters, 15 of them added;
 # kept at that of RedisStatefulSet, so that a cache can become a group under its name.
@@ -73,16 +73,11 @@ class SentinelGroup(pulumi.ComponentResource):
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
         if plan.storage:
-            inherited = [] if plan.storage.stated else ["storage_gib"]
-            agreed = guard(f"{name}-volume", plan.facts(plan.storage), inherited, refuse_changes(name, plan.server), child)
-            # Everything is made in the namespace, so nothing is made before the guard has agreed.
-            plan = replace(plan, namespace=agreed["namespace"], storage_size=agreed.apply(lambda facts: f"{facts['storage_gib']:g}Gi"))
+            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child)
+            plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.replication), (*pod.SCRIPTS, *pod.SENTINEL_SCRIPTS))
-        config_map = pod.config_name(name, files)
-        config = k8s.core.v1.ConfigMap(
-            f"{name}-config", metadata={**plan.metadata(), "name": config_map}, data=files, immutable=True, opts=child
-        )
+        config_map, config = make_config(name, files, plan.metadata(), child)
         services = {
             suffix: k8s.core.v1.Service(f"{name}{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=child)
             for suffix, spec in plan.service_specs().items()
@@ -147,16 +142,6 @@ class _Plan:
     @property
     def selector(self) -> dict[str, str]:
         return labels.selector(self.server.engine.value, self.name)
-
-    def facts(self, storage: Storage) -> dict[str, pulumi.Input[Any]]:
-        """What can't change once there is data."""
-        return {
-            "engine": self.server.engine.value,
-            "namespace": self.namespace,
-            "persistence": self.server.data_file,
-            "storage_gib": storage.gib,
-            "storage_class": self.storage_class or "",
-        }
 
     def metadata(self, suffix: str = "") -> dict[str, Any]:
         all_labels = labels.all_labels(self.server.engine.value, self.name, MEMBER, self.labels)
@@ -231,7 +216,7 @@ class _Plan:
                 connection["password"] = password
             return connection
 
-        return when_ready(connect, self.namespace, password, ready)
+        return when_ready(connect, [self.namespace, password], ready)
 
     def _environment(self) -> dict[str, pulumi.Input[str]]:
         return {

@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.guard import Check, Facts
+from pulumi_caches.guard import Check, Facts, guard
 from pulumi_caches.kubernetes.server import MIB_PER_GIB, Server
 
 VOLUME = "data"
@@ -35,6 +35,22 @@ class Storage:
     stated: bool
     """Whether the person gave the size; else an existing volume's is kept when memory grows."""
     retained: bool
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """Where a cache is made and how large its volumes are, known once nothing was refused.
+
+    Everything is made in the namespace, so nothing is made before.
+    """
+
+    namespace: pulumi.Output[str]
+    gib: pulumi.Output[float]
+
+    @property
+    def size(self) -> pulumi.Output[str]:
+        """As Kubernetes writes it."""
+        return self.gib.apply(lambda gib: f"{gib:g}Gi")
 
 
 def read_storage(arguments: Arguments, server: Server) -> Storage | None:
@@ -64,6 +80,30 @@ def claim_template(size: pulumi.Input[str], storage_class: pulumi.Input[str] | N
     if storage_class is not None:
         spec["storage_class_name"] = storage_class
     return {"metadata": {"name": VOLUME, "labels": labels}, "spec": spec}
+
+
+def agree(
+    cache: str,
+    server: Server,
+    storage: Storage,
+    storage_class: pulumi.Input[str] | None,
+    namespace: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+    more_facts: Mapping[str, pulumi.Input[Any]] | None = None,
+    more_advice: Mapping[str, str] | None = None,
+) -> Agreed:
+    """Refuses what can't change once there is data: what volumes are made with, and the component's own facts with their advice."""
+    facts = {
+        "engine": server.engine.value,
+        "namespace": namespace,
+        "persistence": server.data_file,
+        "storage_gib": storage.gib,
+        "storage_class": storage_class or "",
+        **(more_facts or {}),
+    }
+    inherited = [] if storage.stated else ["storage_gib"]
+    agreed = guard(f"{cache}-volume", facts, inherited, refuse_changes(cache, server, more_advice), opts)
+    return Agreed(agreed["namespace"], agreed.apply(lambda facts: float(facts["storage_gib"])))
 
 
 def refuse_changes(cache: str, server: Server, more_advice: Mapping[str, str] | None = None) -> Check:

@@ -19,7 +19,7 @@ from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState
 from caches_runtime.ops.sentinel.roles import MASTER, REPLICA, UNAVAILABLE
 from caches_runtime.ops.sentinel.spinning import Watch
 from caches_runtime.ops.sentinel.status import Status, restored_of
-from caches_runtime.ops.sentinel.succession import Claim, Progress, Record, successor
+from caches_runtime.ops.sentinel.succession import HANDOVER_SECONDS, Claim, Progress, Record, successor
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ _SERVICE_SECONDS = 1.0
 # after this time the Service's change is applied at once.
 _QUIET_SECONDS = 1.1
 _ATTEMPTS = 3
-# Longer than any handover takes, in which there are two masters until all sentinels are told.
-_SECOND_MASTER_SECONDS = 2.0
 FAILED = (NoSuccessor, NotElected, *UNREACHABLE, *UNAVAILABLE)
 
 
@@ -120,8 +118,7 @@ class Agent:
         deadline = time.monotonic() + _SERVICE_SECONDS
         while await self._roles.master() != new.pod and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
-        # They would be told for ever that this is a replica now: the Service leads their next connection to the master.
-        await self._own.server("CLIENT", "KILL", "USER", "default")
+        await handover.disconnect_clients(self._own)
 
     async def _replace_own(self) -> None:
         await self._repeat(handover.take_over)
@@ -194,10 +191,10 @@ class Agent:
         """The own server was cut off or stopped for a while, and another one is the master now."""
         now = time.monotonic()
         self._second_master_since = self._second_master_since or now
-        if now - self._second_master_since >= _SECOND_MASTER_SECONDS:
+        if now - self._second_master_since >= HANDOVER_SECONDS:
             log.warning("%s was master beside %s and becomes its replica: writes that only it had are lost", self._own, master)
             await handover.follow(self._own, master)
-            await self._own.server("CLIENT", "KILL", "USER", "default")
+            await handover.disconnect_clients(self._own)
 
     async def _begin(self) -> None:
         """Nobody is master: if the newest data is here, the own server begins."""

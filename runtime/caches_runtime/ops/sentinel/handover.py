@@ -68,8 +68,13 @@ async def promote(member: Member) -> None:
 
 
 async def follow(member: Member, master: Member) -> None:
-    """Makes a server a replica; clients that would go on to write to it have to connect again."""
+    """Makes a server a replica."""
     await member.server("REPLICAOF", master.address, SERVER_PORT)
+
+
+async def disconnect_clients(member: Member) -> None:
+    """They would be told for ever that this is a replica now: their next connection leads to the master."""
+    await member.server("CLIENT", "KILL", "USER", "default")
 
 
 async def make_eligible(member: Member) -> None:

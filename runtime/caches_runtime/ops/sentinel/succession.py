@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # How long members that do not answer are waited for, before the newest data among a majority is taken.
 ABSENT_SECONDS = 60.0
-# Longer than any handover takes, in which the old master is a replica and the new one may not answer for a moment.
+# Longer than any handover takes, in which there are two masters for a moment, or none that answers.
 HANDOVER_SECONDS = 2.0
 
 
