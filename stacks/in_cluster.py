@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 import pulumi
-import pulumi_kubernetes as k8s
 from pulumi_caches.kubernetes import MemcachedShards, RedisClusterWithInit, RedisStatefulSet, SentinelGroup
 
-from stacks import cluster, settings
+from stacks import cluster, namespaces, settings
 
 
 class InCluster(TypedDict, total=False):
@@ -43,9 +42,7 @@ def deploy() -> None:
     if twice := [cache for cache, count in Counter(cache for cache, _, _ in caches).items() if count > 1]:
         raise pulumi.RunError(f"{', '.join(twice)}: in more than one of {', '.join(COMPONENTS)}; each cache needs a name of its own")
     opts = pulumi.ResourceOptions(provider=cluster.provider(config.get("kube_context")))
-    name = config.get("namespace", "caches")
-    namespace = k8s.core.v1.Namespace(
-        name, metadata={"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}, opts=opts
-    )
+    with_volumes = [args for _, component, args in caches if component is not MemcachedShards]
+    namespace = namespaces.make(config.get("namespace", "caches"), with_volumes, opts)
     made = {cache: component(cache, {**(args or {}), "namespace": namespace.metadata["name"]}, opts) for cache, component, args in caches}
     pulumi.export("connections", {cache: component.connection for cache, component in made.items()})

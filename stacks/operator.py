@@ -3,10 +3,9 @@
 from typing import Any, TypedDict, cast
 
 import pulumi
-import pulumi_kubernetes as k8s
 from pulumi_caches.kubernetes import RedisOperatorCluster, RedisOperatorClusterArgs
 
-from stacks import cluster, settings
+from stacks import cluster, namespaces, settings
 
 
 class Operated(TypedDict, total=False):
@@ -24,12 +23,10 @@ def deploy() -> None:
     """Makes the namespace and every cache in it; exports `connections` by cache (secret)."""
     config = settings.read(Operated)
     opts = pulumi.ResourceOptions(provider=cluster.provider(config.get("kube_context")))
-    name = config.get("namespace", "caches")
-    namespace = k8s.core.v1.Namespace(
-        name, metadata={"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}, opts=opts
-    )
+    caches = config.get("operated", {})
+    namespace = namespaces.make(config.get("namespace", "caches"), caches.values(), opts)
     made = {}
-    for cache, args in config.get("operated", {}).items():
+    for cache, args in caches.items():
         in_namespace = {**(args or {}), "namespace": namespace.metadata["name"]}
         made[cache] = RedisOperatorCluster(cache, cast(RedisOperatorClusterArgs, in_namespace), opts)
     pulumi.export("connections", {cache: component.connection for cache, component in made.items()})

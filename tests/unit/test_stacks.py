@@ -41,6 +41,26 @@ def test_the_topology_operator_asks_for_every_cache_in_a_restricted_namespace(mo
 
 
 @pytest.mark.parametrize(
+    ("config", "outlives"),
+    [
+        ({"redis": '{"sessions": null}'}, True),
+        ({"sentinel": '{"sessions": {"storage_retained": true}}', "redis": '{"pages": {"storage_retained": false}}'}, True),
+        ({"cluster": '{"catalogue": {"storage_retained": false}}'}, False),
+        ({"redis": '{"pages": {"persistence": "none"}}'}, False),
+        ({"memcached": '{"fragments": null}'}, False),
+        ({"topology": "operator", "operated": '{"sessions": null}'}, True),
+        ({"topology": "operator", "operated": '{"sessions": {"storage_retained": false}}'}, False),
+    ],
+)
+def test_the_namespace_outlives_the_stack_when_volumes_in_it_shall(
+    config: dict[str, str], outlives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    [namespace] = [request for request in deploy(**config).requests if request.type == "kubernetes:core/v1:Namespace"]
+    assert namespace.retainOnDelete is outlives
+
+
+@pytest.mark.parametrize(
     ("config", "message"),
     [
         ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster, operator; did you mean 'in_cluster'?"),
