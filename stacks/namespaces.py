@@ -14,11 +14,13 @@ def make(name: str, with_volumes: Iterable[Mapping[str, Any] | None], opts: pulu
     When one of them has volumes that outlive it, the namespace outlives the stack, because volumes end with their namespace. The same
     stack deployed again takes both over.
     """
-    retained = any(
-        args.get("storage_retained", True) and args.get("persistence") != Persistence.NONE for args in (given or {} for given in with_volumes)
-    )
+    retained = any(_keeps_data(args or {}) for args in with_volumes)
     return k8s.core.v1.Namespace(
         name,
         metadata={"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=retained)),
     )
+
+
+def _keeps_data(args: Mapping[str, Any]) -> bool:
+    return bool(args.get("storage_retained", True)) and args.get("persistence") != Persistence.NONE
