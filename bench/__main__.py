@@ -6,13 +6,8 @@ import argparse
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-# The engine is found by the tools, and run as the tests run it.
-sys.path[:0] = [str(CHECKOUT / folder) for folder in ("tools", "tests")]
-
-from bench import measure, report  # noqa: E402
+from bench import CHECKOUT, measure, report
 
 FULL = {1: 3, 10: 3, 100: 3}
 QUICK = {1: 2, 10: 2}

@@ -1,101 +1,127 @@
 """`python -m bench.failover`: how long clients of a SentinelGroup can't write while its master goes, on a cluster of its own.
 
-Needs Linux and root, as the embedded cluster does. Prints a table and keeps every run in bench/results.
+Needs Linux and root, as the embedded cluster does. Prints a table and keeps every run in bench/results, also when interrupted.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import signal
-import statistics
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(CHECKOUT / folder) for folder in ("tools", "tests")]
-os.environ.setdefault("CACHES_NODE_INSTANCE", "bench")
+from cluster.deployed import NODE, eventually, writers
+from cluster.faults.group import Group
 
-from cluster.deployed import NODE, eventually, writers  # noqa: E402
-from cluster.faults.group import Group  # noqa: E402
-from common.console import table  # noqa: E402
+from bench.gaps import Bench, Case, Sample, main, of_writers
 
-KINDS = ("sentinel", "service")
-RESULTS = CHECKOUT / "bench" / "results"
+KINDS = ("sentinel", "service", "sentinel+wait")
+REDIS_HA, CLOUD_PIRATES = "redis-ha chart 4.39", "CloudPirates chart 0.34"
+
+Fault = Callable[[Group, str], object]
 
 
-def hang(group: Group, master: str) -> None:
-    group.signal(master, "server", signal.SIGSTOP)
-    try:
-        eventually(lambda: group.master() not in ("", master), "another master")
-    finally:
-        group.signal(master, "server", signal.SIGCONT)
-
-
-CASES: dict[str, Callable[[Group, str], object]] = {
-    "pod deleted": lambda group, master: group.kubectl("delete", "pod", master),
-    "process killed": lambda group, master: group.signal(master, "server", signal.SIGKILL),
-    "pod force-deleted": lambda group, master: group.kubectl("delete", "pod", master, "--grace-period=0", "--force"),
-    "process stopped": hang,
-}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.failover", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--runs", type=int, default=10, help="of each case (default: 10)")
-    parser.add_argument("--json", action="store_true", help="print the JSON that is kept instead of the table")
-    options = parser.parse_args()
-    samples = measure(options.runs)
-    kept = json.dumps({"runs": options.runs, "samples": samples}, indent=2) + "\n"
-    (RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-failover.json").write_text(kept)
-    print(kept if options.json else table([row(case, kind, samples[case][kind]) for case in CASES for kind in KINDS], header=HEADER))
-
-
-def measure(runs: int) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """By case and kind of client, what each run's writers said."""
-    samples: dict[str, dict[str, list[dict[str, Any]]]] = {case: {kind: [] for kind in KINDS} for case in CASES}
+@contextmanager
+def running_group() -> Iterator[Group]:
+    """A group on three nodes, and nothing left of them afterwards."""
     subprocess.run([NODE, "up", "--nodes", "3"], check=True)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             group = Group(Path(scratch), "failover")
             group.arguments()
-            group.up()
-            group.connect()
-            for run in range(runs):
-                for case, fault in CASES.items():
-                    print(f"bench: {case}, run {run + 1} of {runs}", file=sys.stderr)
-                    for kind, said in _run(group, fault).items():
-                        samples[case][kind].append({key: said[key] for key in ("written", "lost", "longest_gap_seconds")})
+            try:
+                yield group
+            finally:
+                group.close()
     finally:
         subprocess.run([NODE, "down"], check=True)
-    return samples
 
 
-def _run(group: Group, fault: Callable[[Group, str], object]) -> dict[str, Any]:
+def apply(group: Group) -> dict[str, Sample]:
+    """From nothing to all Ready, the engine's own time included."""
+    if group.export():
+        group.destroy()
+    started = time.monotonic()
+    group.up()
+    group.await_ready()
+    seconds = time.monotonic() - started
+    group.connect()
     group.await_whole()
-    with writers(group.known, *KINDS) as result:
-        group.await_writes()
-        fault(group, group.master())
-        group.await_whole(quiet=False)
-        group.await_writes()
-    return result
+    return {"": Sample(seconds)}
 
 
-HEADER = ("MASTER'S", "CLIENT", "P50", "P95", "LONGEST", "WRITTEN", "LOST")
+def under_writes(fault: Fault) -> Callable[[Group], dict[str, Sample]]:
+    """A fault of the master while clients write."""
+
+    def run(group: Group) -> dict[str, Sample]:
+        if not group.known:
+            apply(group)
+        with writers(group.known, *KINDS) as result:
+            group.await_writes()
+            fault(group, group.master())
+            group.await_whole(quiet=False)
+            group.await_writes()
+        group.await_whole()
+        return of_writers(result)
+
+    return run
 
 
-def row(case: str, kind: str, runs: list[dict[str, Any]]) -> tuple[str, ...]:
-    gaps = sorted(run["longest_gap_seconds"] for run in runs)
-    p95 = statistics.quantiles(gaps, n=20, method="inclusive")[-1] if len(gaps) > 1 else gaps[0]
-    written, lost = (sum(run[key] for run in runs) for key in ("written", "lost"))
-    return case, kind, *(f"{seconds:.2f} s" for seconds in (statistics.median(gaps), p95, gaps[-1])), str(written), str(lost)
+def another_master(group: Group, master: str) -> None:
+    eventually(lambda: group.master() not in ("", master), "another master")
 
+
+def hang(group: Group, master: str) -> None:
+    group.signal(master, "server", signal.SIGSTOP)
+    try:
+        another_master(group, master)
+    finally:
+        group.signal(master, "server", signal.SIGCONT)
+
+
+def lose_node(group: Group, master: str) -> None:
+    number = group.node_number(master)
+    subprocess.run([NODE, "cut", number], check=True)
+    try:
+        another_master(group, master)
+    finally:
+        subprocess.run([NODE, "heal", number], check=True)
+
+
+def restart_all(group: Group, _: str) -> None:
+    group.kubectl("rollout", "restart", "statefulset/cache")
+
+
+PLANNED = {"sentinel": 0.3, "service": 0.6}
+LOST = {"sentinel": 2.5, "service": 3.0}
+CASES: tuple[Case[Group], ...] = (
+    Case("apply", apply, {"": 20}, {REDIS_HA: "125 to 200 s", CLOUD_PIRATES: "43 s"}),
+    Case(
+        "pod deleted",
+        under_writes(lambda group, master: group.kubectl("delete", "pod", master)),
+        PLANNED,
+        {REDIS_HA: "11.9 s", CLOUD_PIRATES: "1.6 s"},
+    ),
+    Case("all restarted", under_writes(restart_all), PLANNED),
+    Case(
+        "process killed",
+        under_writes(lambda group, master: group.signal(master, "server", signal.SIGKILL)),
+        {"sentinel": 2.5, "service": 2.5},
+        {REDIS_HA: "5.4 s, 3023 lost", CLOUD_PIRATES: "1.1 s, 2564 lost"},
+    ),
+    Case(
+        "pod force-deleted",
+        under_writes(lambda group, master: group.kubectl("delete", "pod", master, "--grace-period=0", "--force")),
+        LOST,
+        {REDIS_HA: "35.0 s", CLOUD_PIRATES: "1.1 s"},
+    ),
+    Case("process stopped", under_writes(hang), {"sentinel": 3, "service": 3}, {REDIS_HA: "12.1 s", CLOUD_PIRATES: "4.4 s"}),
+    Case("node lost", under_writes(lose_node), LOST),
+)
+ABOUT = "Measures how long clients of a SentinelGroup can't write while its master goes, on a cluster of its own."
 
 if __name__ == "__main__":
-    main()
+    main(Bench("failover", ABOUT, running_group, CASES, (REDIS_HA, CLOUD_PIRATES)))

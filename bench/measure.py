@@ -18,7 +18,8 @@ from pathlib import Path
 import yaml
 from engine.program import Program
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+from bench import CHECKOUT
+
 PROGRAMS = CHECKOUT / "bench" / "programs"
 PACKAGE = CHECKOUT / "components" / "pulumi_caches"
 SIDES = ("ours", "plain")

@@ -41,6 +41,10 @@ class Group(Deployed):
         assert len(endpoints) == 1, "a Service of a master has one endpoint"
         return str(endpoints[0]["targetRef"]["name"])
 
+    def node_number(self, pod: str) -> str:
+        """The number of the node that a pod is on."""
+        return str(self.get("pod", pod)["spec"]["nodeName"]).removeprefix("node-")
+
     def replicas(self) -> list[str]:
         return [pod for pod in self.pod_names() if pod != self.master()]
 

@@ -116,7 +116,7 @@ def drain_masters_node(group: Group) -> None:
 def cut_masters_node_off(group: Group) -> None:
     """The node, and with it its zone, is away until another one is the master."""
     master = group.master()
-    number = str(group.get("pod", master)["spec"]["nodeName"]).removeprefix("node-")
+    number = group.node_number(master)
     subprocess.run([NODE, "cut", number], check=True)
     try:
         eventually(lambda: group.master() != master, "another master")
