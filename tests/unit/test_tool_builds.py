@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def gos_cache() -> str:
 def build(scratch: Path, *, source: str, prefix: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
     """The result of a build into `scratch`/cache."""
     module = scratch / "tools" / "go" / "tiny"
-    module.mkdir(parents=True)
+    module.mkdir(parents=True, exist_ok=True)
     (module / "main.go").write_text(source)
     imported = re.search(r'import "(\S+)"', source)
     requires = f"{imported.group(1)} v1.2.3" if imported else ""
@@ -84,6 +85,15 @@ def test_a_build_that_works_is_moved_to_the_cache_whole(tmp_path: Path) -> None:
     (folder,) = cached(tmp_path)
     assert done.stdout == f"{folder}\n"
     assert subprocess.run([folder / "tiny"], capture_output=True, text=True).stderr == "works\n"
+
+
+def test_two_commands_at_once_build_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        builds = [pool.submit(build, tmp_path, source=WORKING) for _ in range(2)]
+        said = [done.result() for done in builds]
+    assert [done.returncode for done in said] == [0, 0], said
+    assert sum(done.stderr.count("building tiny …") for done in said) == 1
+    assert len(cached(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(

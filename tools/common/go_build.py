@@ -19,6 +19,7 @@ from pathlib import Path
 
 from common import paths
 from common.console import Failure, run, step
+from common.locking import locked
 
 GO_MINIMUM = (1, 26)
 PULUMI_VERSION = "3.259.0"
@@ -146,7 +147,10 @@ def _content_hash(name: str) -> str:
 
 def _build_and_explain(name: str, folder: Path) -> None:
     try:
-        _build_one(name, folder)
+        # Two commands that want the same build take turns, so that the second finds it done.
+        with locked(paths.cache() / f"{name}.lock", f"building {name}"):
+            if not folder.exists():
+                _build_one(name, folder)
     except OSError as error:  # of copying and moving; what Go itself fails of is explained where it is run
         raise Failure(f"building {name} failed: {_DISK_FULL if 'No space left' in str(error) else ''}{error}") from error
 
@@ -168,9 +172,8 @@ def _build_one(name: str, folder: Path) -> None:
             )  # fmt: skip
         recipe.finish(sources, results)
         _name_single_binary(name, results)
-        # Moved whole: a folder in the cache is always a finished build, also with two builds at once.
-        if not folder.exists():
-            results.rename(folder)
+        # Moved whole: a folder in the cache is always a finished build.
+        results.rename(folder)
 
 
 def _name_single_binary(name: str, results: Path) -> None:
