@@ -30,6 +30,8 @@ _SERVICE_SECONDS = 1.0
 # Nodes apply changes of endpoints at most once a second by default (kube-proxy's minSyncPeriod), and the end of a pod is one:
 # after this time the Service's change is applied at once.
 _QUIET_SECONDS = 1.1
+# How long the own server may not answer and still count as serving: a slow command must not cost its clients their connections.
+_SILENT_SECONDS = 1.0
 _ATTEMPTS = 3
 FAILED = (NoSuccessor, NotElected, *UNREACHABLE, *UNAVAILABLE)
 
@@ -64,6 +66,7 @@ class Agent:
         self._record = Record(data / "progress.json")
         self.status = Status(self._record.read)
         self._was_master = False
+        self._heard = 0.0
         self._settled = False
         self._on_disk = False
         # What was said already, so that it is not said ten times a second.
@@ -86,6 +89,8 @@ class Agent:
             state = await self._own_state()
             if state is not None:
                 if state.is_master is not self._was_master:
+                    # Nothing is told until the group agrees.
+                    self.status.withdraw()
                     self._wake.set()
                 self._was_master = state.is_master
             if state is None and self._stopping.is_set():
@@ -98,13 +103,18 @@ class Agent:
 
     async def _own_state(self) -> ServerState | None:
         try:
-            return await self._own.state()
+            state = await self._own.state()
         except UNREACHABLE:
+            if time.monotonic() - self._heard >= _SILENT_SECONDS:
+                self.status.withdraw()
             if self._was_master and await self._own.is_refused():
                 # There is no process any more. When it is started again, it is no master.
                 self._was_master = False
+                self.status.withdraw()
                 await self._try("replace the dead master", self._replace_own)
             return None
+        self._heard = time.monotonic()
+        return state
 
     def _stop_wanted(self) -> bool:
         return self._stopping.is_set() or (self._run / "stopping").exists()
@@ -149,6 +159,9 @@ class Agent:
     async def _look(self) -> None:
         self._settled = False
         survey = await self._survey()
+        if self._was_master and survey.master is not self._own:
+            # Said also while the own server hangs, and can't be asked.
+            self.status.withdraw()
         own = await self._own.state()
         if survey.master is None:
             self.status.update(own, serving=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +17,18 @@ from caches_runtime.ops.sentinel.members import TIMEOUT_SECONDS, Member, ServerS
 from caches_runtime.ops.sentinel.succession import Progress
 
 PORT = 8080
+_DUAL = socket.has_dualstack_ipv6()
+
+
+class _Server(ThreadingHTTPServer):
+    """On every address: IPv4 and, where the kernel has it, IPv6."""
+
+    address_family = socket.AF_INET6 if _DUAL else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if _DUAL:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 class Status:
@@ -28,6 +42,10 @@ class Status:
         """The own server's state; serving is whether the group agrees with it."""
         self._role = ("/master" if state.is_master else "/replica") if serving else ""
 
+    def withdraw(self) -> None:
+        """Until the next update it is neither."""
+        self._role = ""
+
     def serve(self, port: int = PORT) -> None:
         """Starts answering, in a thread of its own."""
         status = self
@@ -36,21 +54,23 @@ class Status:
             def do_GET(self) -> None:
                 found = self.path in ("/restored", status._role)
                 body = json.dumps(asdict(status._restored())).encode() if self.path == "/restored" else b""
-                self.send_response(HTTPStatus.OK if found else HTTPStatus.SERVICE_UNAVAILABLE)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                # A front that has read the first line has its answer and goes.
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(HTTPStatus.OK if found else HTTPStatus.SERVICE_UNAVAILABLE)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Asked several times a second: nobody wants to read of it."""
 
-        threading.Thread(target=ThreadingHTTPServer(("", port), Handler).serve_forever, daemon=True).start()
+        threading.Thread(target=_Server(("", port), Handler).serve_forever, daemon=True).start()
 
 
 async def restored_of(member: Member, port: int = PORT) -> Progress:
     """What a member's agent says of the data in its volume. Raises OSError or TimeoutError."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        reader, writer = await asyncio.open_connection(member.address, port)
+        reader, writer = await asyncio.open_connection(member.host, port)
         try:
             writer.write(b"GET /restored HTTP/1.0\r\n\r\n")
             reply = await reader.read()
