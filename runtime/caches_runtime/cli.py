@@ -25,10 +25,11 @@ def sentinel_agent(
     password_file: Annotated[Path, typer.Option(help="File with the password of user system.")] = PASSWORD_FILE,
     run_folder: Annotated[Path, typer.Option(help="Folder shared with the pod's other containers.")] = Path("/run/cache"),
     data_folder: Annotated[Path, typer.Option(help="Folder for what outlives a restart.")] = Path("/data"),
+    ca_file: Annotated[Path | None, typer.Option(help="File with the authority of the servers' certificates, when they speak TLS.")] = None,
 ) -> None:
     """Makes one member of a SentinelGroup the master, and moves the role without losing writes. Runs beside each server."""
     from caches_runtime.ops.sentinel import main
     from caches_runtime.ops.sentinel.roles import OwnPod
 
     own = OwnPod(pod, pod_uid, pod_ip)
-    main.run(main.Settings(group, members, engine, namespace, own, password_file, run_folder, data_folder))
+    main.run(main.Settings(group, members, engine, namespace, own, password_file, run_folder, data_folder, ca_file))

@@ -24,6 +24,9 @@ def repair(
     shards: Annotated[int, typer.Option(min=3, help="How many masters there shall be.")],
     replicas: Annotated[int, typer.Option(min=0, help="How many replicas of each.")],
     password_file: Annotated[Path, typer.Option(help="File with the system user's password.", exists=True, dir_okay=False)],
+    ca_file: Annotated[
+        Path | None, typer.Option(help="File with the authority of the servers' certificates, when they speak TLS.", exists=True)
+    ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="How long to go on without any progress.")] = 300,
     json_output: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
@@ -51,6 +54,7 @@ def repair(
         hosts=Hosts(hosts),
         password=password_file.read_text().rstrip("\n"),
         report=lambda text: say("progress", text),
+        ca_file=ca_file,
         interrupted=lambda: bool(asked_to_end),
     )
     try:

@@ -4,11 +4,13 @@
 each tag how many writes were acknowledged, which failed, the longest time without an acknowledged one, and how many are missing
 afterwards. `confirmed TAG` writes to the one node HOST, waiting each time until a replica has it, until the node no longer
 answers; prints how many. `missing TAG COUNT` prints how many of that many keys are missing. `call COMMAND ARGUMENT…` prints the reply.
+With the environment variable CA_PEM all speak TLS to nodes of that authority.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -21,6 +23,8 @@ from redis.retry import Retry
 # As a well-kept application has it: a call that fails is tried again for some seconds.
 TRIES = Retry(ConstantBackoff(0.05), 100)
 OPTIONS: dict[str, Any] = {"decode_responses": True, "socket_timeout": 0.5, "socket_connect_timeout": 0.3}
+if ca_pem := os.environ.get("CA_PEM"):
+    OPTIONS |= {"ssl": True, "ssl_ca_data": ca_pem, "ssl_check_hostname": False}
 
 
 def main() -> None:

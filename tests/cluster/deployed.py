@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -72,9 +73,9 @@ def call(host: str, password: str, *command: str, port: int = 6379) -> Any:
 class Client:
     """Asks any server in the cluster's network; one process for many questions."""
 
-    def __init__(self, password: str) -> None:
-        command = _client("-", "serve")
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, password: str, ca_pem: str = "") -> None:
+        command, environment = _client("-", "serve"), {**os.environ, "CA_PEM": ca_pem}
+        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._say(password)
 
     def call(self, host: str, *command: str, port: int = 6379) -> Any:
@@ -121,8 +122,14 @@ def eventually(check: Callable[[], bool], what: str, seconds: float = 120) -> No
 @contextmanager
 def writers(connection: dict[str, Any], *kinds: str) -> Iterator[dict[str, Any]]:
     """Clients of these kinds (see writers.py) write while the block runs; what came of it is in the dictionary afterwards."""
+    with writers_by([NODE, "run", "--", sys.executable, WRITERS, *kinds], connection) as result:
+        yield result
+
+
+@contextmanager
+def writers_by(command: list[str | Path], connection: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same, with the command that runs them."""
     result: dict[str, Any] = {}
-    command: list[str | Path] = [NODE, "run", "--", sys.executable, WRITERS, *kinds]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

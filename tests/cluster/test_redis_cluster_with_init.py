@@ -46,7 +46,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 def client(deployed: Deployed, *words: str, host: str = "") -> subprocess.Popen[str]:
     connection = deployed.connection()
     command = [NODE, "run", "--", sys.executable, CLIENT, host or connection["host"], *words]
-    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "CA_PEM": connection.get("ca_pem", "")}
+    started = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert started.stdin is not None
     started.stdin.write(f"{connection['password']}\n")
     started.stdin.flush()

@@ -1,7 +1,8 @@
 """Clients inside the cluster's network that write until standard input closes, then read back every acknowledged write.
 
 `writers.py KIND…` with the connection as a line of JSON on standard input; each KIND is a client of its own: `service` (knows only
-host and port), `sentinel` (asks the sentinels), `cluster`. With `+wait` a write counts as acknowledged when a replica has it too.
+host and port), `anew` (the same, with a new connection for each write), `sentinel` (asks the sentinels), `cluster`. With `+wait` a
+write counts as acknowledged when a replica has it too.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Writer:
                 self._gaps.append((last, now - last))
             last = now
             self._acknowledged.append(number)
+            if self.kind == "anew":
+                self._client.connection_pool.disconnect()
 
     def report(self) -> dict[str, Any]:
         lost = [number for number, value in zip(self._acknowledged, self._values(), strict=True) if value != str(number)]
@@ -85,13 +88,16 @@ class Writer:
                     raise
 
     def _connect(self) -> Any:
-        common = {"password": self._connection["password"], "decode_responses": True, **TIMEOUTS}
+        # Sentinels and clusters name servers by address, which is in no certificate: they are known by the authority alone.
+        by_name = self.kind in ("service", "anew")
+        tls = {"ssl": True, "ssl_ca_data": self._connection["ca_pem"], "ssl_check_hostname": by_name} if self._connection["tls"] else {}
+        common = {"password": self._connection["password"], "decode_responses": True, **TIMEOUTS, **tls}
         once = Retry(NoBackoff(), 0)
-        if self.kind == "service":
+        if by_name:
             return redis.Redis(host=self._connection["host"], port=self._connection["port"], retry=once, **common)
         if self.kind == "sentinel":
             addresses = [(host, int(port)) for host, port in (name.rsplit(":", 1) for name in self._connection["sentinels"])]
-            to_sentinels = {"password": common["password"], "socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry": once}
+            to_sentinels = {"password": common["password"], "socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry": once, **tls}
             sentinel = Sentinel(addresses, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
             return sentinel.master_for(self._connection["master_name"], retry=once, **common)  # type: ignore[no-untyped-call]
         addresses = [(host, int(port)) for host, port in (name.rsplit(":", 1) for name in self._connection["nodes"])]

@@ -15,6 +15,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 CASES: dict[str, dict[str, Any]] = {
     "cluster": {},
+    "cluster-tls": {"tls_secret_name": "certificate", "tls_secret_read": False},
     "cluster-everything": {
         "engine": "valkey",
         "shards": 3,

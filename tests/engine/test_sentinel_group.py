@@ -60,6 +60,7 @@ CASES: dict[str, dict[str, Any]] = {
         "evictable": False,
     },
     "memory-only": {"persistence": "none"},
+    "tls": {"tls_secret_name": "certificate", "tls_secret_read": False},
 }
 
 

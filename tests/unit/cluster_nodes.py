@@ -15,6 +15,7 @@ from typing import Any
 import redis
 from caches_runtime.ops.cluster import Repair
 from caches_runtime.ops.cluster_state import Hosts, Place, Wanted
+from certificates import Certified
 from common.waiting import until
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -39,6 +40,16 @@ user system on >{password} ~* -@all {rights}
 masteruser system
 masterauth {password}
 """
+TLS = """
+port 0
+tls-port 6379
+tls-replication yes
+tls-cluster yes
+tls-auth-clients no
+tls-cert-file {folder}/tls.crt
+tls-key-file {folder}/tls.key
+tls-ca-cert-file {folder}/ca.crt
+"""
 # The Debian is the root; its folder for mounts holds the node's data.
 START = 'mount --bind "$2" "$1/mnt" && exec chroot "$1" setpriv --pdeathsig=KILL "$3-server" /mnt/server.conf'
 
@@ -46,7 +57,7 @@ START = 'mount --bind "$2" "$1/mnt" && exec chroot "$1" setpriv --pdeathsig=KILL
 class Nodes:
     """Processes by place, and the repair of what they make."""
 
-    def __init__(self, programs: Programs, folder: Path, rights: str) -> None:
+    def __init__(self, programs: Programs, folder: Path, rights: str, certificate: Certified | None) -> None:
         self.programs = programs
         self.folder = folder
         self.rights = rights
@@ -54,6 +65,13 @@ class Nodes:
         network = f"127.{random.randint(2, 254)}"  # noqa: S311
         self.hosts = Hosts(network + ".{shard}.{ordinal}")
         self.said: list[str] = []
+        self._certificate = certificate
+        self.ca_file: Path | None = None
+        self._trust: dict[str, Any] = {}
+        if certificate:
+            self.ca_file = folder / "ca.crt"
+            self.ca_file.write_text(certificate.authority_pem)
+            self._trust = {"ssl": True, "ssl_ca_data": certificate.authority_pem, "ssl_check_hostname": False}
         self._running: dict[Place, subprocess.Popen[bytes]] = {}
 
     def start(self, *places: Place) -> None:
@@ -63,6 +81,10 @@ class Nodes:
             folder.mkdir(exist_ok=True)
             seen_by_server = folder if self.programs.root is None else Path("/mnt")
             text = CONFIG.format(host=self.hosts.of(place), folder=seen_by_server, password=PASSWORD, rights=self.rights)
+            if self._certificate:
+                text += TLS.format(folder=seen_by_server)
+                for name, content in self._certificate.files().items():
+                    (folder / name).write_text(content)
             (folder / "server.conf").write_text(text)
             command = [f"{self.programs.engine}-server", str(folder / "server.conf")]
             if self.programs.root:
@@ -91,7 +113,13 @@ class Nodes:
     def node(self, place: Place) -> redis.Redis:
         """A client of one node."""
         client = redis.Redis(
-            host=self.hosts.of(place), retry=Retry(NoBackoff(), 0), decode_responses=True, protocol=2, driver_info=None, socket_timeout=10
+            host=self.hosts.of(place),
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+            protocol=2,
+            driver_info=None,
+            socket_timeout=10,
+            **self._trust,
         )
         client.response_callbacks.clear()
         return client
@@ -102,7 +130,7 @@ class Nodes:
 
     def clients(self) -> redis.RedisCluster:
         """A client of the whole."""
-        return redis.RedisCluster(host=self.hosts.of(min(self._running)), decode_responses=True)
+        return redis.RedisCluster(host=self.hosts.of(min(self._running)), decode_responses=True, **self._trust)
 
     def repair(self, shards: int, replicas: int, seconds: float = 30, **more: Any) -> int:
         """Runs it to its end; `said` has what it reported."""
@@ -110,7 +138,7 @@ class Nodes:
         return self.repairing(shards, replicas, **more).run(seconds)
 
     def repairing(self, shards: int, replicas: int, **more: Any) -> Repair:
-        return Repair(Wanted(shards, replicas), self.hosts, PASSWORD, self.said.append, **more)
+        return Repair(Wanted(shards, replicas), self.hosts, PASSWORD, self.said.append, ca_file=self.ca_file, **more)
 
     def log(self, place: Place) -> str:
         return (self._data(place) / "log").read_text()
@@ -126,10 +154,10 @@ class Nodes:
 
 
 @contextmanager
-def cluster_nodes(engine: str, rights: str) -> Iterator[Nodes]:
-    """Nodes of one cluster, ended afterwards."""
+def cluster_nodes(engine: str, rights: str, certificate: Certified | None = None) -> Iterator[Nodes]:
+    """Nodes of one cluster, ended afterwards; with a certificate they speak TLS."""
     programs = find_programs(engine)
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder, ExitStack() as closing:
-        nodes = Nodes(programs, Path(folder), rights)
+        nodes = Nodes(programs, Path(folder), rights, certificate)
         closing.callback(nodes.close)
         yield nodes

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from certificates import Certified
 from common.waiting import until
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes import memcached_pod
 from pulumi_caches.kubernetes.memcached import Memcached, read_memcached
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShardsArgs
-from pulumi_caches.kubernetes.pod import USER as USER_ID
 from unit.servers import PASSWORD, Pod, Script
 
 CLIENT = Path(__file__).resolve().parents[1] / "memcached_client.py"
@@ -64,17 +61,6 @@ class MemcachedPod(Pod):
         """What the server says of its settings."""
         found: dict[str, str] = self.call("stats settings")[0]
         return found
-
-    def certify(self, certificate: Certified) -> None:
-        """Writes the certificate as the mounted Secret has it."""
-        folder = self.folder / "etc" / "tls"
-        folder.mkdir(exist_ok=True)
-        for name, content in (("tls.crt", certificate.certificate_pem), ("tls.key", certificate.key_pem)):
-            written = self.folder / "written"
-            written.write_text(content)
-            written.chmod(0o440)
-            os.chown(written, 0, USER_ID)
-            written.rename(folder / name)
 
     def _answers(self) -> bool:
         done = self.run("probe.sh", "alive")

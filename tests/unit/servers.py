@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import redis
 from availability import unavailable
+from certificates import Certified
 from common.console import Failure
 from common.waiting import until
 from embedded import rootfs
@@ -143,6 +144,8 @@ class Pod:
         # What only a topology knows.
         self.replication = {"repl-backlog-size": "1mb", "min-replicas-to-write": "0"}
         self.server: Script
+        self.tls: Path | None = None
+        """Folder of the certificate."""
         self._closing = ExitStack()
         for path in ("etc/config", "etc/credentials", "run", "data", "overlay/cache"):
             (folder / path).mkdir(parents=True)
@@ -166,13 +169,23 @@ class Pod:
             if password is None:
                 file.unlink(missing_ok=True)
                 continue
-            # Replaced, as a kubelet does: a script never reads half of it.
-            written = self.folder / "written"
-            written.write_bytes(password.encode() if isinstance(password, str) else password)
-            written.chmod(0o440)
-            if self.programs.root:
-                os.chown(written, 0, USER)
-            written.rename(file)
+            self._mount(file, password.encode() if isinstance(password, str) else password)
+
+    def certify(self, certificate: Certified) -> None:
+        """Writes the certificate as the mounted Secret has it: all speak TLS from the next start on."""
+        self.tls = self.folder / "etc" / "tls"
+        self.tls.mkdir(exist_ok=True)
+        for name, content in certificate.files().items():
+            self._mount(self.tls / name, content.encode())
+
+    def _mount(self, file: Path, content: bytes) -> None:
+        # Replaced, as a kubelet does: a script never reads half of it.
+        written = self.folder / "written"
+        written.write_bytes(content)
+        written.chmod(0o440)
+        if self.programs.root:
+            os.chown(written, 0, USER)
+        written.rename(file)
 
     def configure(self, **arguments: Any) -> Server:
         """Writes the ConfigMap's files for the component's arguments."""
@@ -234,7 +247,8 @@ class Pod:
     def cli(self, *words: str, port: int = 6379, user: str = "system", password: str = SYSTEM_PASSWORD) -> str:
         """What the server or sentinel in the pod answers."""
         variables = self._environment({"REDISCLI_AUTH": password})
-        command = self._entering(f"{self.programs.engine}-cli", "--user", user, "-p", str(port), *words)
+        trust = ["--tls", "--cacert", f"{self._inside('etc', '/etc/cache')}/tls/ca.crt"] if self.tls else []
+        command = self._entering(f"{self.programs.engine}-cli", *trust, "--user", user, "-p", str(port), *words)
         done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
         return (done.stdout + done.stderr).strip()
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from caches_runtime.ops.cluster import InterruptedRepairError, NotWholeError, RefusedError
 from caches_runtime.ops.cluster_state import Place, Wanted
+from certificates import certify
 from common.waiting import until
 from unit.cluster_nodes import PASSWORD, Nodes, cluster_nodes
 
@@ -23,7 +24,7 @@ KEYS = 500
 
 def rights() -> str:
     """What the system user may in a pod, so that a right that is missing there is missing here."""
-    [found] = re.findall(r'users "~\* &\* \+@all" "([^"]*)"', START.read_text())
+    [found] = re.findall(r'^rights="([^"]*)"', START.read_text(), re.MULTILINE)
     return f"+ping +info +psync +replconf {found}"
 
 
@@ -67,6 +68,20 @@ def test_it_makes_grows_and_shrinks_a_cluster_and_run_again_does_nothing(nodes: 
     assert kept(nodes)
     assert {len(lines(nodes, place)) for place in Wanted(3, 1).places()} == {6}
     assert nodes.repair(3, 1) == 0
+
+
+@pytest.mark.parametrize("engine", ["redis", "valkey"])
+def test_over_tls_it_makes_and_grows_a_cluster_and_without_the_authority_finds_none(engine: str, tmp_path: Path) -> None:
+    with cluster_nodes(engine, rights(), certify("DNS:nodes")) as nodes:
+        made(nodes)
+        nodes.start(Place(3, 0), Place(3, 1))
+        nodes.repair(4, 1)
+        assert kept(nodes)
+        assert nodes.repair(4, 1) == 0
+        nodes.ca_file = tmp_path / "other.crt"
+        nodes.ca_file.write_text(certify("DNS:nodes").authority_pem)
+        with pytest.raises(NotWholeError, match="to answer"):
+            nodes.repair(4, 1, seconds=1)
 
 
 def test_an_interrupted_move_leaves_no_slot_open_and_is_gone_on_with(nodes: Nodes) -> None:

@@ -9,14 +9,17 @@ from signal import SIGKILL
 from typing import Any
 
 import pytest
+from certificates import Authority
 from common.waiting import until
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes.cluster_conf import ClusterArgs, read_clustering
 from pulumi_caches.kubernetes.pod import CLUSTER_SCRIPTS, config_files
+from unit.scripts.test_certificates import shown
 from unit.servers import HEADLESS, Pod, Script, call, find_programs, pods
 
 # So long that whatever happens sooner is no election by the others.
 NODE_TIMEOUT_MS = 20_000
+NAMES = ("cache-0-0", "cache-0-1", "cache-1-0", "cache-2-0")
 ENVIRONMENT = {"DOMAIN": HEADLESS, "PEERS": HEADLESS, "FAILOVER_SECONDS": "12"}
 
 
@@ -60,25 +63,30 @@ def probe(pod: Pod) -> str:
 @pytest.fixture(params=["redis", "valkey"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[list[Pod]]:
     """Three masters; the first has a replica, which comes second, and a key."""
-    with pods(find_programs(request.param), "cache-0-0", "cache-0-1", "cache-1-0", "cache-2-0") as made:
-        first, replica, *others = made
-        for pod in made:
-            serve(pod)
-        for pod, slots in zip([first, *others], [("0", "5460"), ("5461", "10922"), ("10923", "16383")], strict=True):
-            ask(pod, "CLUSTER", "ADDSLOTSRANGE", *slots)
-        for pod in made[1:]:
-            ask(first, "CLUSTER", "MEET", pod.address, "6379")
-        assert until(lambda: all(f"cluster_known_nodes:{len(made)}" in ask(pod, "CLUSTER", "INFO") for pod in made), 20, every=0.1)
-        ask(replica, "CLUSTER", "REPLICATE", ask(first, "CLUSTER", "MYID"))
-        replica.await_info("master_link_status", "up")
-        assert until(lambda: all("cluster_state:ok" in ask(pod, "CLUSTER", "INFO") for pod in made), 20, every=0.1)
-        # With such a timeout news travel slowly.
-        assert until(lambda: all("slave " in ask(pod, "CLUSTER", "NODES") for pod in made), 30, every=0.1)
-        # Masters that have yet to agree on who is which vote for nobody.
-        assert until(lambda: len({epoch(pod) for pod in [first, *others]}) == 3, 20, every=0.1)
-        assert ask(first, "SET", "{b}", "value") == "OK"
-        assert ask(first, "WAIT", "1", "5000") == 1
+    with pods(find_programs(request.param), *NAMES) as made:
+        form(made)
         yield made
+
+
+def form(made: list[Pod]) -> None:
+    """Starts the nodes and makes them a cluster."""
+    first, replica, *others = made
+    for pod in made:
+        serve(pod)
+    for pod, slots in zip([first, *others], [("0", "5460"), ("5461", "10922"), ("10923", "16383")], strict=True):
+        ask(pod, "CLUSTER", "ADDSLOTSRANGE", *slots)
+    for pod in made[1:]:
+        ask(first, "CLUSTER", "MEET", pod.address, "6379")
+    assert until(lambda: all(f"cluster_known_nodes:{len(made)}" in ask(pod, "CLUSTER", "INFO") for pod in made), 20, every=0.1)
+    ask(replica, "CLUSTER", "REPLICATE", ask(first, "CLUSTER", "MYID"))
+    replica.await_info("master_link_status", "up")
+    assert until(lambda: all("cluster_state:ok" in ask(pod, "CLUSTER", "INFO") for pod in made), 20, every=0.1)
+    # With such a timeout news travel slowly.
+    assert until(lambda: all("slave " in ask(pod, "CLUSTER", "NODES") for pod in made), 30, every=0.1)
+    # Masters that have yet to agree on who is which vote for nobody.
+    assert until(lambda: len({epoch(pod) for pod in [first, *others]}) == 3, 20, every=0.1)
+    assert ask(first, "SET", "{b}", "value") == "OK"
+    assert ask(first, "WAIT", "1", "5000") == 1
 
 
 def test_a_killed_master_does_not_serve_again_but_its_replica_at_once(cluster: list[Pod]) -> None:
@@ -190,6 +198,37 @@ def test_a_new_pod_starts_blank_and_is_not_ready(cluster: list[Pod]) -> None:
     serve(blank)
     assert "cluster_known_nodes:1" in ask(blank, "CLUSTER", "INFO")
     assert probe(blank) == "cluster-probe: is in no cluster that works"
+
+
+@pytest.mark.parametrize("engine", ["redis", "valkey"])
+def test_with_a_certificate_all_of_it_speaks_tls(engine: str) -> None:
+    authority = Authority()
+    with pods(find_programs(engine), *NAMES) as made:
+        for pod in made:
+            pod.certify(authority.issue(f"IP:{pod.address}"))
+        form(made)
+        first, replica, *_ = made
+        assert [probe(pod) for pod in made] == ["", "", "", ""]
+        bus = shown(replica, authority.pem, 16379)
+        assert "CERTIFICATE" in bus, "nodes speak it among themselves too"
+
+        renewed = {pod: authority.issue(f"IP:{pod.address}") for pod in made}
+        for pod, certificate in renewed.items():
+            pod.certify(certificate)
+            assert probe(pod) == ""
+            assert shown(pod, certificate.authority_pem) == certificate.certificate_pem.strip()
+        assert [pod.server.process.poll() for pod in made] == [None] * 4
+
+        assert first.run("cluster-stop.sh", **ENVIRONMENT).returncode == 0
+        assert (is_master(first), is_master(replica)) == (False, True)
+        identity = ask(replica, "CLUSTER", "MYID")
+        first.await_info("master_link_status", "up")
+        replica.lose_data()
+        serve(replica)
+        assert ask(replica, "CLUSTER", "MYID") == identity
+        assert (is_master(first), is_master(replica)) == (True, False)
+        replica.await_info("master_link_status", "up")
+        assert ask(first, "GET", "{b}") == "value"
 
 
 def test_no_password_is_an_argument_of_a_process(cluster: list[Pod]) -> None:

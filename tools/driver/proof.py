@@ -118,7 +118,8 @@ def _command(stack: Stack, cache: _Cache, host: str, *command: str) -> str:
 def _client(cache: _Cache, host: str) -> str:
     # A cluster's client goes on to the node that has the key.
     follow = " -c" if cache.connection["mode"] == "cluster" else ""
-    return f"REDISCLI_AUTH=$(cat /etc/cache/credentials/password) exec {cache.engine}-cli{follow} -h {host}"
+    trust = " --tls --cacert /etc/cache/tls/ca.crt" if cache.connection["tls"] else ""
+    return f"REDISCLI_AUTH=$(cat /etc/cache/credentials/password) exec {cache.engine}-cli{trust}{follow} -h {host}"
 
 
 def _serving_pod(stack: Stack, cache: _Cache) -> str:

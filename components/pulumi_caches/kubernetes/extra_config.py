@@ -52,6 +52,11 @@ _OWNED_DIRECTIVES = {
     "protected-mode": "the component sets it",
     "dir": "the component mounts the volume there",
     "daemonize": "a container's process stays in the foreground",
+    **dict.fromkeys(
+        ("tls-port", "tls-cert-file", "tls-key-file", "tls-ca-cert-file", "tls-ca-cert-dir", "tls-replication", "tls-cluster"),
+        "use tls_secret_name",
+    ),
+    "tls-auth-clients": "clients log in with the password: the probes have no certificate to show",
     "cluster-enabled": "a cluster is another component, RedisClusterWithInit",
     "cluster-config-file": "the component sets it",
     "cluster-node-timeout": "use node_timeout_ms of RedisClusterWithInit",

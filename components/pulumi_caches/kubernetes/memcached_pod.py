@@ -2,15 +2,14 @@
 
 from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 
 from pulumi_caches.kubernetes import pod
 from pulumi_caches.kubernetes.memcached import DATA_FOLDER, LOOPBACK_PORT, MEMCACHED_PORT, Memcached, MemcachedAuth
-from pulumi_caches.kubernetes.tls_secret import Certificate
+from pulumi_caches.kubernetes.tls_secret import MOUNT, Certificate
 
-_TLS = "tls"
 _EXTSTORE = "extstore"
 # A kubelet brings a changed Secret into running pods within about 90 s, then a probe sees it.
 ROTATION_SECONDS = 120
@@ -72,9 +71,7 @@ def config_volumes(
     memcached: Memcached, config_map: str, credential_sources: list[dict[str, Any]], certificate: Certificate | None
 ) -> list[dict[str, Any]]:
     """The volumes of every pod: scripts, logins and a certificate where there are any, and memory for what is made from them."""
-    volumes = pod.config_volumes(config_map, credential_sources)
-    if certificate:
-        volumes.append({"name": _TLS, "secret": {"secret_name": certificate.secret_name, "default_mode": 0o440}})
+    volumes = pod.config_volumes(config_map, credential_sources, certificate)
     return [volume for volume in volumes if volume["name"] in {mount["name"] for mount in _mounts(memcached)}]
 
 
@@ -91,5 +88,5 @@ def _container(name: str, memcached: Memcached, script: str, environment: dict[s
 
 def _mounts(memcached: Memcached) -> list[dict[str, Any]]:
     logins = memcached.auth is MemcachedAuth.PASSWORD
-    mounts = [mount for mount in cast("list[dict[str, Any]]", pod.MOUNTS) if logins or mount["name"] != "credentials"]
-    return [*mounts, {"name": _TLS, "mount_path": "/etc/cache/tls", "read_only": True}] if memcached.tls else mounts
+    mounts = [mount for mount in pod.MOUNTS if logins or mount["name"] != "credentials"]
+    return [*mounts, MOUNT] if memcached.tls else mounts

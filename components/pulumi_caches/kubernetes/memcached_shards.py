@@ -21,7 +21,7 @@ from pulumi_caches.kubernetes.credentials import (
 )
 from pulumi_caches.kubernetes.memcached import MEMCACHED_PORT, Memcached, MemcachedArgs, MemcachedAuth, read_memcached
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
-from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, find_certificate, read_tls
+from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, TlsPlan, authority_of, find_certificate, read_tls
 
 # The longest derived name that Kubernetes limits is that of the Job `NAME-await-password`: 63 characters, 15 of them added.
 NAME_MAXIMUM = 48
@@ -85,9 +85,7 @@ class MemcachedShards(pulumi.ComponentResource):
         credentials = (
             make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child) if plan.credentials else None
         )
-        certificate = (
-            find_certificate(name, args["tls_secret_name"], plan.tls_secret_read, plan.namespace, child) if plan.memcached.tls else None
-        )
+        certificate = find_certificate(name, plan.tls, plan.namespace, child)
         files = memcached_pod.script_files()
         config_map, config = make_config(name, files, plan.metadata(), child)
         volumes = memcached_pod.config_volumes(plan.memcached, config_map, credentials.volume_sources if credentials else [], certificate)
@@ -127,7 +125,7 @@ class _Plan:
     shards: int
     stable_names: bool
     credentials: CredentialPlan | None
-    tls_secret_read: bool
+    tls: TlsPlan | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     evictable: bool
@@ -194,8 +192,7 @@ class _Plan:
             return connection
 
         password = credentials.password if credentials else None
-        authority_pem = certificate.authority_pem if certificate else None
-        return when_ready(connect, [self.namespace, password, authority_pem], ready)
+        return when_ready(connect, [self.namespace, password, authority_of(certificate)], ready)
 
     def _usable(self, password: str) -> str:
         if not password or len(password) > 200 or any(character.isspace() for character in password):
@@ -218,7 +215,7 @@ def _read(name: str, args: MemcachedShardsArgs) -> _Plan:
         shards=_read_shards(arguments, stable_names),
         stable_names=stable_names,
         credentials=_read_credentials(arguments, memcached),
-        tls_secret_read=read_tls(arguments),
+        tls=read_tls(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         evictable=arguments.flag("evictable", True),

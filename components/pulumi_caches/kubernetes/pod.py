@@ -11,6 +11,8 @@ import pulumi
 from pulumi_caches.kubernetes.redis_conf import DATA_FOLDER
 from pulumi_caches.kubernetes.server import PORT, Server
 from pulumi_caches.kubernetes.storage import VOLUME
+from pulumi_caches.kubernetes.tls_secret import AUTHORITY_FILE, Certificate, volume
+from pulumi_caches.kubernetes.tls_secret import MOUNT as TLS_MOUNT
 
 # redis and valkey in the official images.
 USER = 999
@@ -63,7 +65,7 @@ def server_pod(
         "liveness_probe": probe("alive", period_seconds=10, failure_threshold=6, scripts=scripts),
         "readiness_probe": probe("ready", period_seconds=3, failure_threshold=2, scripts=scripts),
         "security_context": CONTAINER_SECURITY,
-        "volume_mounts": [*MOUNTS, DATA_MOUNT],
+        "volume_mounts": [*mounts(volumes), DATA_MOUNT],
     }
     if stop_seconds:
         container["lifecycle"] = stop_hook(scripts)
@@ -92,7 +94,7 @@ def script_pod(
         "env": variables({"ENGINE": server.engine.value, **environment}),
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}},
         "security_context": CONTAINER_SECURITY,
-        "volume_mounts": MOUNTS,
+        "volume_mounts": mounts(volumes),
     }
     return {**POD_DEFAULTS, "containers": [container], "volumes": volumes}
 
@@ -112,21 +114,29 @@ def runtime_pod(
     image: pulumi.Input[str],
     arguments: list[pulumi.Input[str]],
     credential_sources: list[dict[str, Any]],
+    certificate: Certificate | None,
     pull_secrets: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The spec of a pod that runs `caches` with these arguments and reads the credentials."""
+    """The spec of a pod that runs `caches` with these arguments, reads the credentials and trusts the certificate's authority."""
+    mounts = [_CREDENTIALS_MOUNT, *([TLS_MOUNT] if certificate else [])]
     container = {
         "name": name,
         "image": image,
-        "command": ["caches", *arguments],
+        "command": ["caches", *arguments, *trusted(mounts)],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
         "security_context": CONTAINER_SECURITY,
-        "volume_mounts": [_CREDENTIALS_MOUNT],
+        "volume_mounts": mounts,
     }
-    spec = {**POD_DEFAULTS, "containers": [container], "volumes": [credentials_volume(credential_sources)]}
+    volumes = [credentials_volume(credential_sources), *([volume(certificate, authority_only=True)] if certificate else [])]
+    spec = {**POD_DEFAULTS, "containers": [container], "volumes": volumes}
     if pull_secrets:
         spec["image_pull_secrets"] = [{"name": secret} for secret in pull_secrets]
     return spec
+
+
+def trusted(mounts: list[dict[str, Any]]) -> list[str]:
+    """Arguments of `caches` that make it speak TLS where there is a certificate."""
+    return [f"--ca-file={AUTHORITY_FILE}"] if TLS_MOUNT in mounts else []
 
 
 def credentials_volume(credential_sources: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,13 +144,19 @@ def credentials_volume(credential_sources: list[dict[str, Any]]) -> dict[str, An
     return {"name": "credentials", "projected": {"sources": credential_sources, "default_mode": 0o440}}
 
 
-def config_volumes(config_map: str, credential_sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The volumes of every pod: configuration, credentials, and memory for what is made from both."""
+def config_volumes(config_map: str, credential_sources: list[dict[str, Any]], certificate: Certificate | None) -> list[dict[str, Any]]:
+    """The volumes of every pod: configuration, credentials, a certificate where there is one, and memory for what is made from them."""
     return [
         {"name": "config", "config_map": {"name": config_map}},
         credentials_volume(credential_sources),
         {"name": "run", "empty_dir": {"medium": "Memory", "size_limit": "1Mi"}},
+        *([volume(certificate)] if certificate else []),
     ]
+
+
+def mounts(volumes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where a container has them; the certificate makes the scripts speak TLS."""
+    return [*MOUNTS, TLS_MOUNT] if any(each["name"] == TLS_MOUNT["name"] for each in volumes) else MOUNTS
 
 
 DATA_MOUNT = {"name": VOLUME, "mount_path": DATA_FOLDER}
@@ -178,7 +194,7 @@ POD_DEFAULTS = {
 }
 CREDENTIALS_FOLDER = "/etc/cache/credentials"
 _CREDENTIALS_MOUNT = {"name": "credentials", "mount_path": CREDENTIALS_FOLDER, "read_only": True}
-MOUNTS = [
+MOUNTS: list[dict[str, Any]] = [
     {"name": "config", "mount_path": CONFIG_FOLDER, "read_only": True},
     _CREDENTIALS_MOUNT,
     {"name": "run", "mount_path": "/run/cache"},

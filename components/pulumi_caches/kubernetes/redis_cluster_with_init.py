@@ -21,13 +21,23 @@ from pulumi_caches.kubernetes.credentials import (
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, Spread, pod_placement, read_placement
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
+from pulumi_caches.kubernetes.tls_secret import (
+    TLS_ADVICE,
+    Certificate,
+    TlsArgs,
+    TlsPlan,
+    authority_of,
+    find_certificate,
+    read_tls,
+    tls_fact,
+)
 
 # The longest derived name that Kubernetes limits is the label `NAME-SHARD-HASH`: 63 characters, 4 and 11 of them added; as
 # RedisStatefulSet's, so that one can follow the other.
 NAME_MAXIMUM = 44
 
 
-class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, PlacementArgs):
+class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, TlsArgs, PlacementArgs):
     """Arguments of RedisClusterWithInit. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -70,14 +80,15 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
-        agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child)
+        agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, tls_fact(plan.tls), TLS_ADVICE)
         plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.clustering.directives), pod.CLUSTER_SCRIPTS)
         config_map, config = make_config(name, files, plan.metadata(), child)
         headless = k8s.core.v1.Service(f"{name}-headless", metadata=plan.metadata("-headless"), spec=plan.headless_spec(), opts=child)
         client = k8s.core.v1.Service(name, metadata=plan.metadata(), spec=plan.service_spec(), opts=child)
-        volumes = pod.config_volumes(config_map, credentials.volume_sources)
+        certificate = find_certificate(name, plan.tls, plan.namespace, child, peers=True, mutual=True)
+        volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         ready: list[pulumi.Resource] = [client]
         for shard in range(plan.clustering.shards):
             shard_name, metadata = f"{name}-{shard}", plan.metadata(f"-{shard}", shard)
@@ -97,7 +108,7 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         repair = k8s.batch.v1.Job(
             f"{name}-repair",
             metadata={**plan.metadata("-repair"), "annotations": {"pulumi.com/replaceUnready": "true"}},
-            spec=plan.repair_spec(credentials.volume_sources),
+            spec=plan.repair_spec(credentials.volume_sources, certificate),
             opts=pulumi.ResourceOptions.merge(after(credentials.made, headless), pulumi.ResourceOptions(custom_timeouts=limit)),
         )
         ready.append(repair)
@@ -106,7 +117,7 @@ class RedisClusterWithInit(pulumi.ComponentResource):
             waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": addresses}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(*ready)))
 
-        self.connection = plan.connection(credentials.password, ready)
+        self.connection = plan.connection(credentials.password, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
         self.register_outputs(
@@ -131,6 +142,7 @@ class _Plan:
     storage_size: pulumi.Input[str]
     storage_class: pulumi.Input[str] | None
     credentials: CredentialPlan
+    tls: TlsPlan | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     clustering: Clustering
@@ -212,7 +224,7 @@ class _Plan:
             )
         return spec
 
-    def repair_spec(self, credential_sources: list[dict[str, Any]]) -> dict[str, Any]:
+    def repair_spec(self, credential_sources: list[dict[str, Any]], certificate: Certificate | None) -> dict[str, Any]:
         arguments: list[pulumi.Input[str]] = [
             "cluster",
             "repair",
@@ -223,7 +235,7 @@ class _Plan:
         ]
         # A name label of its own, so that no Service or disruption budget of the servers takes its pod for one of them.
         pod_labels = {**self.metadata()["labels"], labels.NAME: "cluster-repair"}
-        spec = pod.runtime_pod("repair", self.runtime_image, arguments, credential_sources, self.server.image_pull_secrets)
+        spec = pod.runtime_pod("repair", self.runtime_image, arguments, credential_sources, certificate, self.server.image_pull_secrets)
         return {
             # It can go on after any end of its pod: a node that is drained, for one.
             "backoff_limit": 6,
@@ -231,22 +243,28 @@ class _Plan:
             "template": {"metadata": {"labels": pod_labels}, "spec": {**spec, "restart_policy": "Never"}},
         }
 
-    def connection(self, password: pulumi.Output[str] | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
+    def connection(
+        self, password: pulumi.Output[str] | None, certificate: Certificate | None, ready: list[pulumi.Resource]
+    ) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(namespace: str, password: str | None) -> Connection:
+        def connect(namespace: str, password: str | None, authority_pem: str | None) -> Connection:
             connection: Connection = {
                 "engine": self.server.engine.value,
                 "mode": "cluster",
                 "host": f"{self.name}.{namespace}.svc",
                 "port": PORT,
                 "nodes": [f"{pod_name}.{namespace}.svc:{PORT}" for pod_name in self.pods()],
-                "tls": False,
+                "tls": self.tls is not None,
                 "provider": "kubernetes",
             }
-            return connection if password is None else {**connection, "password": password}
+            if password is not None:
+                connection["password"] = password
+            if authority_pem is not None:
+                connection["ca_pem"] = authority_pem
+            return connection
 
-        return when_ready(connect, [self.namespace, password], ready)
+        return when_ready(connect, [self.namespace, password, authority_of(certificate)], ready)
 
 
 def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:
@@ -265,6 +283,7 @@ def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:
         storage_size="",
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
+        tls=read_tls(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         clustering=read_clustering(arguments, server),

@@ -21,13 +21,14 @@ from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_pla
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
+from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, TlsPlan, authority_of, find_certificate, read_tls
 
 # The longest derived name that Kubernetes limits is the label `NAME-replica-HASH`: 63 characters, 8 and 11 of them added.
 NAME_MAXIMUM = 44
 PRIMARY, REPLICA = "primary", "replica"
 
 
-class RedisStatefulSetArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, PlacementArgs):
+class RedisStatefulSetArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs):
     """Arguments of RedisStatefulSet. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -75,7 +76,8 @@ class RedisStatefulSet(pulumi.ComponentResource):
         files = pod.config_files(redis_conf.render(plan.server, plan.replication))
         config_map, config = make_config(name, files, plan.metadata(), child)
         headless = k8s.core.v1.Service(f"{name}-headless", metadata=plan.metadata("-headless"), spec=plan.headless_spec(), opts=child)
-        volumes = pod.config_volumes(config_map, credentials.volume_sources)
+        certificate = find_certificate(name, plan.tls, plan.namespace, child, peers=True)
+        volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         primary = k8s.apps.v1.StatefulSet(
             name,
             metadata=plan.metadata("", PRIMARY),
@@ -103,7 +105,7 @@ class RedisStatefulSet(pulumi.ComponentResource):
             waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": " ".join(plan.addresses())}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(*ready)))
 
-        self.connection = plan.connection(credentials.password, ready)
+        self.connection = plan.connection(credentials.password, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
         self.register_outputs(
@@ -127,6 +129,7 @@ class _Plan:
     storage_size: pulumi.Input[str]
     storage_class: pulumi.Input[str] | None
     credentials: CredentialPlan
+    tls: TlsPlan | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     replicas: int
@@ -184,26 +187,30 @@ class _Plan:
             **(self._claims(self.storage, role, selector) if self.storage else {}),
         }
 
-    def connection(self, password: pulumi.Output[str] | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
+    def connection(
+        self, password: pulumi.Output[str] | None, certificate: Certificate | None, ready: list[pulumi.Resource]
+    ) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(namespace: str, password: str | None) -> Connection:
+        def connect(namespace: str, password: str | None, authority_pem: str | None) -> Connection:
             connection: Connection = {
                 "engine": self.server.engine.value,
                 "mode": "standalone",
                 "host": f"{self.name}.{namespace}.svc",
                 "port": PORT,
                 "nodes": [f"{pod_name}.{namespace}.svc:{PORT}" for pod_name in self.pods()],
-                "tls": False,
+                "tls": self.tls is not None,
                 "provider": "kubernetes",
             }
             if password is not None:
                 connection["password"] = password
+            if authority_pem is not None:
+                connection["ca_pem"] = authority_pem
             if self.replicas:
                 connection |= {"reader_host": f"{self.name}-reader.{namespace}.svc", "reader_port": PORT}
             return connection
 
-        return when_ready(connect, [self.namespace, password], ready)
+        return when_ready(connect, [self.namespace, password, authority_of(certificate)], ready)
 
     def _environment(self, role: str) -> dict[str, pulumi.Input[str]]:
         return {
@@ -238,6 +245,7 @@ def _read(name: str, args: RedisStatefulSetArgs) -> _Plan:
         storage_size="",
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
+        tls=read_tls(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         replicas=replicas,

@@ -16,6 +16,16 @@ from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale
 from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT, Sentinel
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
+from pulumi_caches.kubernetes.tls_secret import (
+    TLS_ADVICE,
+    Certificate,
+    TlsArgs,
+    TlsPlan,
+    authority_of,
+    find_certificate,
+    read_tls,
+    tls_fact,
+)
 
 # The longest derived name that Kubernetes limits is the Job `NAME-await-password`'s label: 63 characters, 15 of them added;
 # kept at that of RedisStatefulSet, so that a cache can become a group under its name.
@@ -23,7 +33,7 @@ NAME_MAXIMUM = 44
 MEMBER = "member"
 
 
-class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, PlacementArgs):
+class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs):
     """Arguments of SentinelGroup. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -73,7 +83,7 @@ class SentinelGroup(pulumi.ComponentResource):
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
         if plan.storage:
-            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child)
+            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, tls_fact(plan.tls), TLS_ADVICE)
             plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.replication), (*pod.SCRIPTS, *pod.SENTINEL_SCRIPTS))
@@ -83,7 +93,8 @@ class SentinelGroup(pulumi.ComponentResource):
             for suffix, spec in plan.service_specs().items()
         }
         rights = sentinel_pod.make_rights(name, plan.metadata(), plan.pods, child)
-        volumes = pod.config_volumes(config_map, credentials.volume_sources)
+        certificate = find_certificate(name, plan.tls, plan.namespace, child, peers=True)
+        volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         servers = k8s.apps.v1.StatefulSet(
             name,
             metadata=plan.metadata(),
@@ -96,7 +107,7 @@ class SentinelGroup(pulumi.ComponentResource):
             waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": " ".join(plan.addresses)}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(servers)))
 
-        self.connection = plan.connection(credentials.password, ready)
+        self.connection = plan.connection(credentials.password, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
         self.register_outputs(
@@ -120,6 +131,7 @@ class _Plan:
     storage_size: pulumi.Input[str]
     storage_class: pulumi.Input[str] | None
     credentials: CredentialPlan
+    tls: TlsPlan | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     sentinel: Sentinel
@@ -181,7 +193,9 @@ class _Plan:
             kept if self.storage else [*kept, pod.EMPTY_DATA],
             pod_placement(self.placement, self.selector),
             self.priority_class_name,
-            sentinel_pod.containers(self.sentinel, self.server.engine.value, self.name, self.image, self.runtime_image),
+            sentinel_pod.containers(
+                self.sentinel, self.server.engine.value, self.name, self.image, self.runtime_image, pod.mounts(volumes)
+            ),
             sentinel_pod.HANDOVER_SECONDS,
         )
         spec |= {"service_account_name": self.name, "termination_grace_period_seconds": self.sentinel.termination_grace_seconds}
@@ -194,10 +208,12 @@ class _Plan:
             **(self._claims(self.storage) if self.storage else {}),
         }
 
-    def connection(self, password: pulumi.Output[str] | None, ready: list[pulumi.Resource]) -> pulumi.Output[Connection]:
+    def connection(
+        self, password: pulumi.Output[str] | None, certificate: Certificate | None, ready: list[pulumi.Resource]
+    ) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(namespace: str, password: str | None) -> Connection:
+        def connect(namespace: str, password: str | None, authority_pem: str | None) -> Connection:
             hosts = [f"{pod_name}.{namespace}.svc" for pod_name in self.pods]
             connection: Connection = {
                 "engine": self.server.engine.value,
@@ -209,14 +225,16 @@ class _Plan:
                 "nodes": [f"{host}:{PORT}" for host in hosts],
                 "sentinels": [f"{host}:{SENTINEL_PORT}" for host in hosts],
                 "master_name": self.name,
-                "tls": False,
+                "tls": self.tls is not None,
                 "provider": "kubernetes",
             }
             if password is not None:
                 connection["password"] = password
+            if authority_pem is not None:
+                connection["ca_pem"] = authority_pem
             return connection
 
-        return when_ready(connect, [self.namespace, password], ready)
+        return when_ready(connect, [self.namespace, password, authority_of(certificate)], ready)
 
     def _environment(self) -> dict[str, pulumi.Input[str]]:
         return {
@@ -251,6 +269,7 @@ def _read(name: str, args: SentinelGroupArgs) -> _Plan:
         storage_size="",
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
+        tls=read_tls(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         sentinel=sentinel,

@@ -60,9 +60,14 @@ def read_sentinel(arguments: Arguments, server: Server) -> Sentinel:
 
 
 def containers(
-    sentinel: Sentinel, engine: str, group: str, image: pulumi.Input[str], runtime_image: pulumi.Input[str]
+    sentinel: Sentinel,
+    engine: str,
+    group: str,
+    image: pulumi.Input[str],
+    runtime_image: pulumi.Input[str],
+    mounts: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """The sentinel's and the agent's container."""
+    """The sentinel's and the agent's container; `mounts` are what the server's has, but for the data."""
     own: dict[str, pulumi.Input[str]] = {
         "ENGINE": engine,
         "GROUP": group,
@@ -89,17 +94,17 @@ def containers(
             "readiness_probe": pod.probe("sentinel", period_seconds=3, failure_threshold=2),
             "lifecycle": pod.stop_hook(),
             "security_context": pod.CONTAINER_SECURITY,
-            "volume_mounts": [*pod.MOUNTS, pod.DATA_MOUNT],
+            "volume_mounts": [*mounts, pod.DATA_MOUNT],
         },
         {
             "name": "agent",
             "image": runtime_image,
-            "command": ["caches", "sentinel-agent"],
+            "command": ["caches", "sentinel-agent", *pod.trusted(mounts)],
             "env": pod.variables({**own, "POD_UID": "$metadata.uid", "POD_IP": "$status.podIP"}),
             "ports": [{"name": "agent", "container_port": AGENT_PORT}],
             "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
             "security_context": pod.CONTAINER_SECURITY,
-            "volume_mounts": [*pod.MOUNTS, pod.DATA_MOUNT, {"name": "token", "mount_path": _TOKEN_FOLDER, "read_only": True}],
+            "volume_mounts": [*mounts, pod.DATA_MOUNT, {"name": "token", "mount_path": _TOKEN_FOLDER, "read_only": True}],
         },
     ]
 

@@ -115,9 +115,11 @@ def refuse_changes(cache: str, server: Server, more_advice: Mapping[str, str] | 
     advice = {**_ADVICE, **(more_advice or {})}
 
     def check(first: Facts, now: Facts) -> None:
-        changed = [key for key in now if first.get(key) != now[key]]
+        changed = [key for key in {**now, **first} if first.get(key) != now.get(key)]
         if changed:
-            problems = "".join(f"\n  * {key}: {_shown(first.get(key))} can't become {_shown(now[key])}: {advice[key]}" for key in changed)
+            problems = "".join(
+                f"\n  * {key}: {_shown(first.get(key))} can't become {_shown(now.get(key))}: {advice[key]}" for key in changed
+            )
             raise ArgumentError(f"{cache!r} holds data, and can't be changed like that:{problems}\n{_WAY_OUT}")
 
         if now["storage_gib"] * MIB_PER_GIB < server.maxmemory_mib:

@@ -1,6 +1,7 @@
 """The certificate that servers show to clients: from an existing Secret, as cert-manager and `kubectl create secret tls` make them."""
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
@@ -12,6 +13,13 @@ from pulumi_caches.arguments import ArgumentError, Arguments
 
 _KEYS = ("tls.crt", "tls.key")
 _AUTHORITY = "ca.crt"
+FOLDER = "/etc/cache/tls"
+AUTHORITY_FILE = f"{FOLDER}/{_AUTHORITY}"
+_VOLUME = "tls"
+# Of a certificate's encoding: that it says what it is for, and two of the answers (RFC 5280, 4.2.1.12).
+_EXTENDED_KEY_USAGE = bytes.fromhex("0603551d25")
+_CLIENT_AUTH, _ANY_USAGE = bytes.fromhex("06082b06010505070302"), bytes.fromhex("0604551d2500")
+MOUNT = {"name": _VOLUME, "mount_path": FOLDER, "read_only": True}
 
 
 class TlsArgs(TypedDict):
@@ -24,6 +32,14 @@ class TlsArgs(TypedDict):
 
 
 @dataclass(frozen=True)
+class TlsPlan:
+    """Checked arguments: where the certificate is."""
+
+    secret_name: pulumi.Input[str]
+    read: bool
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What the rest of a component needs of the Secret."""
 
@@ -33,31 +49,76 @@ class Certificate:
     """Its ca.crt, where it was read and has one."""
 
 
-def read_tls(arguments: Arguments) -> bool:
-    """Reads and checks TlsArgs; whether to read the Secret."""
+def authority_of(certificate: Certificate | None) -> pulumi.Output[str | None] | None:
+    """What a connection's `ca_pem` is made of."""
+    return certificate.authority_pem if certificate else None
+
+
+# For `agree`, where servers are restarted one after the other.
+TLS_ADVICE = {"tls": "servers that speak TLS and servers that do not can't follow each other, so it can't be changed one by one"}
+
+
+def tls_fact(plan: TlsPlan | None) -> dict[str, str]:
+    """What is remembered of TLS with the volumes; nothing without it."""
+    return {"tls": "on"} if plan else {}
+
+
+def read_tls(arguments: Arguments) -> TlsPlan | None:
+    """Reads and checks TlsArgs; None without TLS."""
     if arguments.given("tls_secret_read") and not arguments.given("tls_secret_name"):
         arguments.refuse("tls_secret_read", "needs tls_secret_name")
-    return arguments.flag("tls_secret_read", True)
+    read = arguments.flag("tls_secret_read", True)
+    return TlsPlan(arguments.value("tls_secret_name", ""), read) if arguments.given("tls_secret_name") else None
 
 
 def find_certificate(
-    name: str, secret_name: pulumi.Input[str], read: bool, namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
-) -> Certificate:
-    """The Secret, read where `read` says so: a missing one, or a missing key, is then refused in the preview."""
-    if not read:
-        return Certificate(secret_name, None)
-    found = k8s.core.v1.Secret.get(f"{name}-tls", pulumi.Output.concat(namespace, "/", secret_name), opts)
+    name: str,
+    plan: TlsPlan | None,
+    namespace: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+    *,
+    peers: bool = False,
+    mutual: bool = False,
+) -> Certificate | None:
+    """The Secret, read where the plan says so: a missing one, or a missing key, is then refused in the preview.
+
+    `peers` says that servers call each other, and so need the authority too; `mutual`, that they then show their certificate.
+    """
+    if plan is None:
+        return None
+    if not plan.read:
+        return Certificate(plan.secret_name, None)
+    found = k8s.core.v1.Secret.get(f"{name}-tls", pulumi.Output.concat(namespace, "/", plan.secret_name), opts)
+    needed = (*_KEYS, _AUTHORITY) if peers else _KEYS
     # None of what is taken is secret: a name, and the certificate of an authority.
     data = pulumi.Output.unsecret(found.data)
 
     def checked(values: list[Any]) -> str:
         keys, given = values[0] or {}, str(values[1])
-        if missing := [key for key in _KEYS if key not in keys]:
+        if missing := [key for key in needed if key not in keys]:
             has = ", ".join(sorted(keys)) or "none"
-            raise ArgumentError(f"tls_secret_name = {given!r}: the Secret has no {' and no '.join(missing)} (it has: {has})")
+            why = "; servers know each other by the authority in it" if _AUTHORITY in missing else ""
+            raise ArgumentError(f"tls_secret_name = {given!r}: the Secret has no {' and no '.join(missing)} (it has: {has}){why}")
+        if mutual and _is_for_servers_only(base64.b64decode(keys[_KEYS[0]]).decode()):
+            raise ArgumentError(
+                f"tls_secret_name = {given!r}: tls.crt is for servers only (its extended key usage), and nodes of a cluster call each "
+                "other with it too: have it issued for client authentication as well (cert-manager: usages)"
+            )
         return given
 
     def authority(keys: Mapping[str, str] | None) -> str | None:
         return base64.b64decode(keys[_AUTHORITY]).decode() if keys and _AUTHORITY in keys else None
 
-    return Certificate(pulumi.Output.all(data, secret_name).apply(checked), data.apply(authority))
+    return Certificate(pulumi.Output.all(data, plan.secret_name).apply(checked), data.apply(authority))
+
+
+def _is_for_servers_only(chain_pem: str) -> bool:
+    own = re.search("-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", chain_pem, re.DOTALL)
+    encoded = base64.b64decode(own[1]) if own else b""
+    return _EXTENDED_KEY_USAGE in encoded and _CLIENT_AUTH not in encoded and _ANY_USAGE not in encoded
+
+
+def volume(certificate: Certificate, *, authority_only: bool = False) -> dict[str, Any]:
+    """The Secret as files, for MOUNT; only the authority for what is no server."""
+    items = {"items": [{"key": _AUTHORITY, "path": _AUTHORITY}]} if authority_only else {}
+    return {"name": _VOLUME, "secret": {"secret_name": certificate.secret_name, "default_mode": 0o440, **items}}

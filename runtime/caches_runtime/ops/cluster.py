@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -19,6 +20,7 @@ from redis.retry import Retry
 from caches_runtime.ops.cluster_plan import Plan, plan
 from caches_runtime.ops.cluster_state import Hosts, Node, Place, Wanted, parse_nodes, ranges
 from caches_runtime.ops.cluster_steps import Assign, Blank, Close, Follow, Forget, Meet, Move, Promote, Step, described
+from caches_runtime.ops.tls import speak_tls
 
 USER = "system"
 PORT = 6379
@@ -60,6 +62,8 @@ class Repair:
     password: str
     report: Report
     interrupted: Callable[[], bool] = lambda: False
+    ca_file: Path | None = None
+    """Of the servers, when they speak TLS."""
     name: str = field(default_factory=lambda: f"{_NAME}-{secrets.token_hex(4)}")
     """What its connections are called, by which another run knows that it is there."""
     _trouble: str = ""
@@ -108,7 +112,7 @@ class Repair:
             def look(place: Place) -> _Connected | None:
                 host = self.hosts.of(place)
                 try:
-                    node = _Connected.to(place, host, self.password, self.name)
+                    node = _Connected.to(place, host, self.password, self.name, self.ca_file)
                 except redis.AuthenticationError as error:
                     raise RefusedError(f"{host} does not accept the system user's password: {error}") from None
                 except _NOT_ANSWERING:
@@ -208,7 +212,7 @@ class _Connected:
     client: redis.Redis
 
     @staticmethod
-    def to(place: Place, host: str, password: str, name: str) -> "_Connected":
+    def to(place: Place, host: str, password: str, name: str, ca_file: Path | None) -> "_Connected":
         """Asks the node at a name what it is like. Raises redis.ConnectionError or OSError when nothing answers."""
         address = str(socket.getaddrinfo(host, PORT, type=socket.SOCK_STREAM)[0][4][0])
         client = redis.Redis(
@@ -225,6 +229,7 @@ class _Connected:
             encoding_errors="surrogateescape",  # keys are any bytes
             protocol=2,
         )
+        speak_tls(client, ca_file)
         try:
             # Replies as the server gives them.
             client.response_callbacks.clear()

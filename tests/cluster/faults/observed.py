@@ -63,7 +63,7 @@ class Observed(Deployed, ABC):
         """As the connection is now; its password changes when it rotates."""
         self.close()
         self.known = self.connection()
-        self._client = Client(self.known["password"])
+        self._client = Client(self.known["password"], self.known.get("ca_pem", ""))
 
     def close(self) -> None:
         if self._client:

@@ -42,8 +42,9 @@ class Shown:
 
 
 def members(given: dict[str, Any], own: int | None = None) -> list[Member]:
+    ca_file = Path(given["ca_file"]) if given["ca_file"] else None
     return [
-        Member(ordinal, address, given["password"], given["group"], "127.0.0.1" if ordinal == own else None)
+        Member(ordinal, address, given["password"], given["group"], "127.0.0.1" if ordinal == own else None, ca_file)
         for ordinal, address in enumerate(given["addresses"])
     ]
 

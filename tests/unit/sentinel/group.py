@@ -86,6 +86,12 @@ class Group:
         pod.server.end(signal.SIGKILL)
         self.start_server(pod, **arguments)
 
+    def replace_master(self, master: Pod) -> None:
+        """Kills the master's server, and starts it again when another one is the master."""
+        master.server.process.kill()
+        assert until(lambda: self.shown() is not master, 20, every=0.01), self.logs()
+        self.restart_server(master)
+
     def kill_all(self) -> None:
         """Ends all servers, sentinels and agents, as if the power had failed everywhere."""
         for pod in self.pods:
@@ -151,6 +157,7 @@ class Group:
             "addresses": [pod.address for pod in self.pods],
             "password": SYSTEM_PASSWORD,
             "service": str(self.service),
+            "ca_file": str(self.pods[0].tls / "ca.crt") if self.pods[0].tls else None,
         }
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # cluster-probe.sh alive: the server answers, if only that it is loading, busy or full.
-# cluster-probe.sh ready: it serves in a whole cluster, knows the current passwords and, as a replica, follows its master.
+# cluster-probe.sh ready: it serves in a whole cluster, knows the current passwords and certificate and, as a replica, follows its master.
 set -eu
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -46,6 +46,6 @@ find_lost() {
 
 case ${1:-} in
   alive) alive ;;
-  ready) apply_passwords && ready ;;
+  ready) apply_passwords && apply_certificate && ready ;;
   *) die "usage: cluster-probe.sh alive|ready" ;;
 esac

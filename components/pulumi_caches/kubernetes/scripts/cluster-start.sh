@@ -128,9 +128,14 @@ if [ -e "$nodes" ]; then
   ! leads "$line" || yield_to_a_replica
 fi
 
+rights="~* -@all +ping +info +psync +replconf +acl|setuser +cluster +migrate +select +restore-asking +dbsize +client|id +client|list +client|setname"
+# For a changed certificate. It can't be limited to that, and gives nobody more: who may set users may set his own rights.
+[ ! -d "$tls" ] || rights="$rights +config|set"
 {
   echo "include $etc/config/server.conf"
-  users "~* &* +@all" "~* -@all +ping +info +psync +replconf +acl|setuser +cluster +migrate +select +restore-asking +dbsize +client|id +client|list +client|setname"
+  tls_directives
+  [ ! -d "$tls" ] || echo "tls-cluster yes"
+  users "~* &* +@all" "$rights"
   echo "masteruser system"
   echo "masterauth $(cat "$credentials/system-password")"
   echo "cluster-announce-ip $(getent hosts "$HOSTNAME" | sed -n '1s/ .*//p')"

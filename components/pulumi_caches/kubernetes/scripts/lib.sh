@@ -9,15 +9,53 @@ run=${CACHE_RUN:-/run/cache}
 data=${CACHE_DATA:-/data}
 port=${CACHE_PORT:-6379}
 credentials=$etc/credentials
+# There is a folder of this name when all speak TLS; what the own server has read of it is in the other.
+tls=$etc/tls
+certificate=$run/tls-$port
 
 die() {
   echo "$(basename "$0" .sh): $*" >&2
   exit 1
 }
 
-# Runs a command of the server as the system user; bounded, because a stopped server would hang it.
+# Runs a command as the system user, of the own server or, with -h first, of another; bounded, because a stopped server would hang it.
 cli() {
-  REDISCLI_AUTH=$(cat "$credentials/system-password") timeout "${CLI_SECONDS:-4}" "$ENGINE-cli" --user system -p "$port" "$@"
+  trust=
+  [ ! -d "$tls" ] || case ${1:-} in
+    -h) trust="--tls --cacert $tls/ca.crt" ;;
+    # Nobody else is at the pod's own address. Were it verified, a certificate that has run out would have the server restarted.
+    *) trust="--tls --insecure" ;;
+  esac
+  # shellcheck disable=SC2086 # its words
+  REDISCLI_AUTH=$(cat "$credentials/system-password") timeout "${CLI_SECONDS:-4}" "$ENGINE-cli" $trust --user system -p "$port" "$@"
+}
+
+# What tells a certificate, with its key and authority, from the next one.
+fingerprint() {
+  (cd "$1" && cat tls.crt tls.key ca.crt) | sha256sum
+}
+
+# Takes a copy of files that belong together: the Secret may change between them. Fails when it just has.
+copy_certificate() {
+  mkdir -p "$certificate"
+  for file in tls.crt tls.key ca.crt; do
+    (umask 077 && cp -f "$tls/$file" "$certificate/$file") || return 1
+  done
+  [ "$(fingerprint "$certificate")" = "$(fingerprint "$tls")" ]
+}
+
+# The directives of a server or sentinel that speaks nothing but TLS; none without a certificate. Those that it calls
+# are known by the authority, and by no name: they are called by address. Clients log in with the password.
+tls_directives() {
+  [ -d "$tls" ] || return 0
+  "$ENGINE-cli" --help 2>&1 | grep -q -e --tls || die "the image's $ENGINE was built without TLS (BUILD_TLS=yes), which tls_secret_name needs"
+  for file in tls.crt tls.key ca.crt; do
+    [ -s "$tls/$file" ] || die "no $file in $tls: does the Secret have tls.crt, tls.key and ca.crt?"
+  done
+  copy_certificate || die "the certificate is just being changed: asking again"
+  fingerprint "$certificate" >"$certificate/applied"
+  printf '%s\n' "port 0" "tls-port $port" "tls-replication yes" "tls-auth-clients no" \
+    "tls-cert-file $certificate/tls.crt" "tls-key-file $certificate/tls.key" "tls-ca-cert-file $certificate/ca.crt"
 }
 
 # The accepted passwords as the server takes them: #SHA256, the current one first. Fails without a current one.
@@ -49,9 +87,10 @@ member_address() {
 
 # Whether the server answers, if only that it is loading, busy or full: a restart would help nobody.
 alive() {
-  reply=$(cli ping 2>&1) || true
+  # One that is full hangs up on who speaks TLS, without a word: that is a client's error, not its end.
+  reply=$(trap '' PIPE && cli ping 2>&1) || true
   case $reply in
-    *PONG* | *LOADING* | *BUSY* | *MASTERDOWN* | *NOAUTH* | *WRONGPASS* | *"max number of clients"*) ;;
+    *PONG* | *LOADING* | *BUSY* | *MASTERDOWN* | *NOAUTH* | *WRONGPASS* | *"max number of clients"* | *SSL_connect*) ;;
     *) die "no answer: ${reply:-timeout}" ;;
   esac
 }
@@ -63,6 +102,22 @@ apply_passwords() {
   reply=$(printf 'ACL SETUSER default resetpass %s\n' "$passwords" | cli 2>&1) || true
   [ "$reply" = OK ] || die "passwords could not be changed: $reply"
   printf %s "$passwords" >"$run/accepted-$port"
+}
+
+# Applies a changed certificate without a restart: new connections see it, open ones go on. One that can't be used changes nothing:
+# the server says why in its log, and goes on with the one it has.
+apply_certificate() {
+  [ -d "$tls" ] || return 0
+  now=$(fingerprint "$tls")
+  [ "$now" != "$(cat "$certificate/applied")" ] || return 0
+  copy_certificate || return 0 # it is just being changed
+  reply=$(cli config set tls-cert-file "$certificate/tls.crt" tls-key-file "$certificate/tls.key" \
+    tls-ca-cert-file "$certificate/ca.crt" 2>&1) || true
+  [ "$reply" = OK ] || {
+    echo "the certificate could not be changed: $reply" >&2
+    return 0
+  }
+  echo "$now" >"$certificate/applied"
 }
 
 # A field of the server's INFO, which is in $info.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # probe.sh alive: the server answers, if only that it is loading, busy or full: a restart would help nobody.
-# probe.sh ready: it serves its role, knows the current passwords and, as a replica, holds data that is fresh enough.
+# probe.sh ready: it serves its role, knows the current passwords and certificate and, as a replica, holds data that is fresh enough.
 # probe.sh sentinel: the sentinel answers and knows the current passwords.
 set -eu
 # shellcheck source=lib.sh
@@ -33,7 +33,7 @@ fresh() {
 
 case ${1:-} in
   alive) alive ;;
-  ready) apply_passwords && ready ;;
+  ready) apply_passwords && apply_certificate && ready ;;
   sentinel) alive && apply_passwords ;;
   *) die "usage: probe.sh alive|ready|sentinel" ;;
 esac

@@ -35,6 +35,7 @@ client_rights="~* &* -@all +@connection +subscribe +psubscribe +unsubscribe +pun
 +sentinel|ckquorum +sentinel|myid"
 {
   echo "port $port"
+  tls_directives
   echo "bind * -::*"
   echo "protected-mode no"
   echo "dir $run"

@@ -46,12 +46,15 @@ peers() {
 # What the system user may do: probes and replication; beside sentinels also what they and the agent need to move the master.
 system_rights() {
   echo "-@all +ping +info +psync +replconf +acl|setuser"
+  # For a changed certificate. It can't be limited to that, and gives nobody more: who may set users may set his own rights.
+  [ ! -d "$tls" ] || echo "+config|set"
   [ "$ROLE" != member ] || echo "&__sentinel__:hello +subscribe +publish +multi +exec +role +slaveof +replicaof +config|rewrite" \
     "+config|set +client|setname +client|kill +client|pause +client|unpause +script|kill"
 }
 
 {
   echo "include $etc/config/server.conf"
+  tls_directives
   users '~* &* +@all' "$(system_rights | tr '\n' ' ')"
   echo "masteruser system"
   echo "masterauth $(cat "$credentials/system-password")"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from caches_runtime.ops.sentinel import handover
+from caches_runtime.ops.sentinel.certificate import Renewal
 from caches_runtime.ops.sentinel.election import NotElected, elect
 from caches_runtime.ops.sentinel.handover import NoSuccessor
 from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask, majority
@@ -72,6 +73,7 @@ class Agent:
         # What was said already, so that it is not said ten times a second.
         self._failures: dict[str, str] = {}
         self._sentinel_watch = Watch()
+        self._renewal = Renewal(run, members, own)
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._masterless_since: float | None = None
@@ -155,6 +157,7 @@ class Agent:
     async def _look_at_sentinel(self) -> None:
         if self._settled:
             await self._sentinel_watch.look(self._own)
+            await self._renewal.look()
 
     async def _look(self) -> None:
         self._settled = False

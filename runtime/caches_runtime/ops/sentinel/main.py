@@ -27,6 +27,7 @@ class Settings:
     password_file: Path
     run_folder: Path
     data_folder: Path
+    ca_file: Path | None
 
 
 def run(settings: Settings) -> None:
@@ -42,7 +43,8 @@ async def _run(settings: Settings) -> None:
     for ordinal in range(settings.members):
         name = f"{settings.group}-{ordinal}"
         host = "127.0.0.1" if name == settings.own.name else None
-        members.append(Member(ordinal, await _resolve(f"{name}.{settings.namespace}.svc"), password, settings.group, host))
+        address = await _resolve(f"{name}.{settings.namespace}.svc")
+        members.append(Member(ordinal, address, password, settings.group, host, settings.ca_file))
     own = next(member for member in members if member.pod == settings.own.name)
     roles = Roles(settings.group, settings.engine, SERVER_PORT, settings.own)
     agent = Agent(settings.group, members, own, roles, settings.run_folder, settings.data_folder)

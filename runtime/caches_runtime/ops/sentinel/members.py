@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
+
+from caches_runtime.ops.tls import speak_tls
 
 SERVER_PORT = 6379
 SENTINEL_PORT = 26379
@@ -69,14 +73,17 @@ class SentinelUse:
 class Member:
     """One pod of the group, known by the address of its own Service, which never changes."""
 
-    def __init__(self, ordinal: int, address: str, password: str, group: str, host: str | None = None) -> None:
-        """`host` is where it is reached when that is another address than what the group knows it by, as from within its pod."""
+    def __init__(self, ordinal: int, address: str, password: str, group: str, host: str | None = None, ca_file: Path | None = None) -> None:
+        """`host` is where it is reached when that is another address than what the group knows it by, as from within its pod.
+
+        With `ca_file` it speaks TLS.
+        """
         self.ordinal = ordinal
         self.address = address
         self._group = group
-        self._host = host or address
-        self._server = _client(self._host, SERVER_PORT, password)
-        self._sentinel = _client(self._host, SENTINEL_PORT, password)
+        self.host = host or address
+        self._server = _client(self.host, SERVER_PORT, password, ca_file)
+        self._sentinel = _client(self.host, SENTINEL_PORT, password, ca_file)
 
     @property
     def pod(self) -> str:
@@ -108,10 +115,15 @@ class Member:
         fields = _fields(await self.sentinel("INFO", "everything"))
         return SentinelUse(float(fields["used_cpu_user"]) + float(fields["used_cpu_sys"]), int(fields["total_commands_processed"]))
 
+    async def end_sentinel(self) -> None:
+        """Ends the sentinel, which Kubernetes starts again. Raises one of UNREACHABLE, or nothing when it has ended."""
+        with contextlib.suppress(ConnectionError):
+            await self.sentinel("SHUTDOWN", "NOSAVE")
+
     async def is_refused(self) -> bool:
         """Whether nobody listens on the server's port. Asked from within the pod, that means that the process has ended."""
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(self._host, SERVER_PORT), TIMEOUT_SECONDS)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(self.host, SERVER_PORT), TIMEOUT_SECONDS)
         except ConnectionRefusedError:
             return True
         except (OSError, TimeoutError):
@@ -165,7 +177,7 @@ async def ask(members: Sequence[Member], question: Callable[[Member], Awaitable[
     return {member: given for member, given in zip(members, answers, strict=True) if given is not None}
 
 
-def _client(host: str, port: int, password: str) -> Redis:
+def _client(host: str, port: int, password: str, ca_file: Path | None) -> Redis:
     client = Redis(
         host=host,
         port=port,
@@ -178,6 +190,7 @@ def _client(host: str, port: int, password: str) -> Redis:
         retry=Retry(NoBackoff(), 0),
         driver_info=None,  # else it sends commands of its own, which this user may not
     )
+    speak_tls(client, ca_file)
     # Replies as the server gives them.
     client.response_callbacks.clear()
     return client

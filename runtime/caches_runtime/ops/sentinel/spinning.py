@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 import time
 
-from redis.exceptions import ConnectionError
-
 from caches_runtime.ops.sentinel.members import Member, SentinelUse
 
 log = logging.getLogger(__name__)
@@ -35,10 +33,7 @@ class Watch:
             return
         log.warning("the sentinel of %s uses a processor and does nothing with it: it is started again", member)
         self._last = self._spinning_since = None
-        try:
-            await member.sentinel("SHUTDOWN", "NOSAVE")
-        except ConnectionError:
-            return  # it has ended
+        await member.end_sentinel()
 
     def is_spinning(self, now: float, use: SentinelUse) -> bool:
         """Whether it has been for PATIENCE_SECONDS."""
