@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from caches_runtime import cluster_cli
+from caches_runtime import cluster_cli, migrate_cli
 
 PASSWORD_FILE = Path("/etc/cache/credentials/system-password")
 
 main = typer.Typer(help="Keeps caches whole.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 main.add_typer(cluster_cli.commands, name="cluster")
+main.command()(migrate_cli.migrate)
 
 
 @main.command()

@@ -1,16 +1,13 @@
 """`caches cluster`: commands for a Redis or Valkey cluster."""
 
-import json
-import signal
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-commands = typer.Typer(help="Makes and mends a Redis or Valkey cluster.", no_args_is_help=True)
+from caches_runtime.output import INTERRUPTED, REFUSED, UNFINISHED, Output, asked_to_end
 
-REFUSED, NOT_WHOLE, INTERRUPTED = 3, 4, 5
+commands = typer.Typer(help="Makes and mends a Redis or Valkey cluster.", no_args_is_help=True)
 
 
 @commands.callback()
@@ -39,31 +36,22 @@ def repair(
     from caches_runtime.ops import cluster
     from caches_runtime.ops.cluster_state import Hosts, Wanted
 
-    def say(event: str, text: str, **more: Any) -> None:
-        print(json.dumps({"event": event, "text": text, **more}) if json_output else text, flush=True)
-
-    def end(event: str, text: str, code: int) -> typer.Exit:
-        say(event, text) if json_output else print(text, file=sys.stderr)
-        return typer.Exit(code)
-
-    asked_to_end: list[int] = []
-    # A container's first process is deaf to the signal unless it says otherwise.
-    signal.signal(signal.SIGTERM, lambda number, _: asked_to_end.append(number))
+    output = Output(json_output)
     run = cluster.Repair(
         wanted=Wanted(shards, replicas),
         hosts=Hosts(hosts),
         password=password_file.read_text().rstrip("\n"),
-        report=lambda text: say("progress", text),
+        report=output.progress,
         ca_file=ca_file,
-        interrupted=lambda: bool(asked_to_end),
+        interrupted=asked_to_end(),
     )
     try:
         steps = run.run(seconds)
     except cluster.RefusedError as refused:
-        raise end("refused", f"refused: {refused}", REFUSED) from None
+        raise output.end("refused", f"refused: {refused}", REFUSED) from None
     except cluster.NotWholeError as problem:
-        raise end("not whole", f"no progress for {seconds:g} s; still waiting for {problem}", NOT_WHOLE) from None
+        raise output.end("not whole", f"no progress for {seconds:g} s; still waiting for {problem}", UNFINISHED) from None
     except cluster.InterruptedRepairError:
-        raise end("interrupted", "asked to end: run it again to go on", INTERRUPTED) from None
+        raise output.end("interrupted", "asked to end: run it again to go on", INTERRUPTED) from None
     whole = f"the cluster is whole: {shards} masters with {replicas} replicas each"
-    say("whole", f"{whole}; nothing to do" if steps == 0 else f"{whole}, after {steps} steps", steps=steps)
+    output.say("whole", f"{whole}; nothing to do" if steps == 0 else f"{whole}, after {steps} steps", steps=steps)

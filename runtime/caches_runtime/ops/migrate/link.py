@@ -1,0 +1,183 @@
+"""One connection to one server. Once it is lost it is never made anew: whoever uses it starts over, and asks what is there now."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from redis.connection import Connection, DefaultParser, SSLConnection
+
+# A very large value takes some seconds to be written out by its server.
+ANSWER_SECONDS = 30.0
+SCAN_COUNT = 500
+LOST = (redis.ConnectionError, redis.TimeoutError, OSError)
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:]+)\]|(?P<host>[^:\s\[\]]+)):(?P<port>\d{1,5})")
+
+Command = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server is, and how to get in."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+    ca_file: str | None = None
+    """Authority that has signed its certificate; None for those that the machine trusts."""
+
+    @classmethod
+    def parse(cls, address: str, **more: Any) -> Self:
+        """From `host:port`. Raises ValueError."""
+        found = _ADDRESS.fullmatch(address)
+        if not found:
+            raise ValueError(f"{address!r} is not HOST:PORT")
+        return cls(found["six"] or found["host"], int(found["port"]), **more)
+
+    def at(self, host: str, port: int) -> Self:
+        """Another server of the same kind."""
+        return replace(self, host=host, port=port)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def connect(self, name: str, **more: Any) -> Connection:
+        """A connection of that name: the one place where any is made."""
+        options: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "username": self.username if self.password is not None else None,
+            "password": self.password,
+            "client_name": name,
+            "socket_timeout": ANSWER_SECONDS,
+            "socket_connect_timeout": 5.0,
+            "driver_info": None,  # else it sends commands that not every user may
+            "protocol": 2,
+            **more,
+        }
+        made: Connection = SSLConnection(ssl_ca_certs=self.ca_file, **options) if self.tls else Connection(**options)  # type: ignore[no-untyped-call]
+        made.connect()  # type: ignore[no-untyped-call]
+        return made
+
+
+class Link:
+    """A connection that many commands are sent over together, each in a database."""
+
+    def __init__(self, endpoint: Endpoint, name: str) -> None:
+        """Raises redis.AuthenticationError, or one of LOST."""
+        self.endpoint = endpoint
+        self._connection = endpoint.connect(name)
+        self._database = 0
+        self._lost = False
+
+    def each(self, commands: Sequence[Command], database: int = 0) -> list[Any]:
+        """The replies as the server gives them; errors too."""
+        if self._lost:
+            raise redis.ConnectionError(f"the connection to {self.endpoint} is lost")
+        # Until all is read nothing more can be sent.
+        self._lost = True
+        selects = database != self._database
+        sent = [("SELECT", database), *commands] if selects else commands
+        self._connection.send_packed_command(self._connection.pack_commands(sent))  # type: ignore[no-untyped-call]
+        replies = [self._read() for _ in sent]
+        self._lost = False
+        if selects:
+            selected = replies.pop(0)
+            if isinstance(selected, Exception):
+                raise selected
+            self._database = database
+        return replies
+
+    def every(self, commands: Sequence[Command], database: int = 0) -> list[Any]:
+        """The replies; raises the first that is an error."""
+        return sound(self.each(commands, database))
+
+    def call(self, *words: Any, database: int = 0) -> Any:
+        """The reply to one command; raises it when it is an error."""
+        return self.every([words], database)[0]
+
+    def info(self, *section: str) -> dict[str, str]:
+        """INFO, by field."""
+        lines = self.call("INFO", *section).decode(errors="replace").splitlines()
+        return dict(line.partition(":")[::2] for line in lines if ":" in line)
+
+    def scan(self, database: int) -> Iterator[list[bytes]]:
+        """Every key that is there all the while, in batches; some perhaps twice."""
+        cursor = b"0"
+        while True:
+            cursor, keys = self.call("SCAN", cursor, "COUNT", SCAN_COUNT, database=database)
+            if keys:
+                yield keys
+            if cursor == b"0":
+                return
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._lost = True
+        self._connection.disconnect()  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _read(self) -> Any:
+        try:
+            return self._connection.read_response(disable_decoding=True)
+        except redis.ResponseError as error:
+            return error
+
+
+class Watch:
+    """
+    Hears of every key that changes on a server, by expiry and eviction too, in whichever database.
+
+    The server notes names, not values, and forgets none while the connection lasts (CLIENT TRACKING, broadcasting). What it
+    had acknowledged before a PING is in what it has sent before the answer.
+    """
+
+    def __init__(self, endpoint: Endpoint, name: str) -> None:
+        self.flushed = False
+        """Whether a whole database was emptied, of which single keys are not named."""
+        self._changed: set[bytes] = set()
+        self._connection = endpoint.connect(name, protocol=3, parser_class=_parser)
+        self._ask("CLIENT", "TRACKING", "ON", "BCAST")
+
+    def take(self) -> set[bytes]:
+        """The names of the keys that have changed since this was last asked."""
+        self._ask("PING")
+        taken, self._changed = self._changed, set()
+        return taken
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.disconnect()  # type: ignore[no-untyped-call]
+
+    def _ask(self, *words: str) -> None:
+        self._connection.send_command(*words)  # type: ignore[no-untyped-call]
+        # One by one: on its own redis-py 8.1 calls itself for each, and drops what a handler raises.
+        while isinstance(heard := self._connection.read_response(disable_decoding=True, push_request=True), list):
+            _, names = heard
+            if names is None:
+                self.flushed = True
+            else:
+                self._changed.update(names)
+
+
+def sound(replies: list[Any]) -> list[Any]:
+    """The same replies; raises the first that is an error."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+def _parser(socket_read_size: int) -> Any:
+    made: Any = DefaultParser(socket_read_size=socket_read_size)
+    made.set_invalidation_push_handler(lambda message: message)
+    return made
