@@ -12,6 +12,7 @@ def migrate(
     source: Annotated[str, typer.Option(help="Server to copy, as HOST:PORT.")],
     target: Annotated[str, typer.Option(help="Cache to copy to, as HOST:PORT; any node of a cluster.")],
     target_password_file: Annotated[Path, typer.Option(help="File with the cache's password.")],
+    ca_file: Annotated[Path | None, typer.Option(help="File with the authority of the cache's certificate, when it speaks TLS.")] = None,
     source_password_file: Annotated[Path | None, typer.Option(help="File with the source's password; may be missing.")] = None,
     source_username: Annotated[str | None, typer.Option(help="User of the source; default: its default user.")] = None,
     source_tls: Annotated[bool, typer.Option(help="Whether the source speaks TLS.")] = False,
@@ -31,9 +32,9 @@ def migrate(
     from caches_runtime.ops.migrate.migration import Migration
 
     output = Output(json_output)
-    ca_file = str(source_ca_file) if source_ca_file and source_ca_file.exists() else None
-    from_ = Endpoint.parse(source, username=source_username, password=_read(source_password_file), tls=source_tls, ca_file=ca_file)
-    to = Endpoint.parse(target, password=_read(target_password_file))
+    authority = str(source_ca_file) if source_ca_file and source_ca_file.exists() else None
+    from_ = Endpoint.parse(source, username=source_username, password=_read(source_password_file), tls=source_tls, ca_file=authority)
+    to = Endpoint.parse(target, password=_read(target_password_file), authority=ca_file)
     try:
         done = Migration(from_, to, cut_over, output.progress, asked_to_end()).run(seconds)
     except RefusedError as refused:

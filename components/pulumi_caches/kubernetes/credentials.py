@@ -21,8 +21,8 @@ from pulumi_caches.kubernetes import labels
 
 # 24 random bytes: 192 bits, more than the hash that the server keeps can leak.
 PASSWORD_BYTES = 24
-_KEY_PATTERN = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_KEY_RULE = "must be a Secret's key: letters, digits, '-', '_' and '.', at most 253"
+KEY_PATTERN = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+KEY_RULE = "must be a Secret's key: letters, digits, '-', '_' and '.', at most 253"
 
 
 class ExistingSecretArgs(TypedDict):
@@ -105,7 +105,7 @@ def read_existing_secret(arguments: Arguments) -> ExistingSecret:
     _refuse_without_secret(arguments, "existing_secret_key", "existing_secret_read")
     return ExistingSecret(
         read=arguments.flag("existing_secret_read", True),
-        key=arguments.text("existing_secret_key", "password", _KEY_PATTERN, _KEY_RULE),
+        key=arguments.text("existing_secret_key", "password", KEY_PATTERN, KEY_RULE),
     )
 
 
@@ -117,7 +117,7 @@ def read_credentials(arguments: Arguments) -> CredentialPlan:
         previous_valid=arguments.flag("password_previous_valid", True),
         read=existing.read,
         key=existing.key,
-        previous_key=arguments.text("existing_secret_previous_key", "previous-password", _KEY_PATTERN, _KEY_RULE),
+        previous_key=arguments.text("existing_secret_previous_key", "previous-password", KEY_PATTERN, KEY_RULE),
     )
     for key in ("password_version", "password_previous_valid"):
         if arguments.given("existing_secret_name") and arguments.given(key):
@@ -166,9 +166,9 @@ def make_credentials(
         return Credentials(
             password=read.password,
             volume_sources=[
-                _from_secret(existing_secret_name, read.key, "password"),
-                _from_secret(existing_secret_name, plan.previous_key, "previous-password", optional=True),
-                _from_secret(secret_name),
+                from_secret(existing_secret_name, read.key, "password"),
+                from_secret(existing_secret_name, plan.previous_key, "previous-password", optional=True),
+                from_secret(secret_name),
             ],
             secret_name=existing_secret_name,
             secret_key=plan.key,
@@ -184,7 +184,7 @@ def make_credentials(
         rotation = pulumi.Output.from_input(f"{plan.version}{'' if plan.previous_valid else ' only'}")
     return Credentials(
         password=password,
-        volume_sources=[_from_secret(secret_name)],
+        volume_sources=[from_secret(secret_name)],
         secret_name=secret_name,
         secret_key="password",
         rotation=rotation,
@@ -256,7 +256,7 @@ def _secret(name: str, data: dict[str, pulumi.Output[str]], metadata: dict[str, 
     return k8s.core.v1.Secret(name, metadata={**metadata, "name": name}, string_data=data, opts=opts)
 
 
-def _from_secret(name: pulumi.Input[str], key: pulumi.Input[str] = "", path: str = "", optional: bool = False) -> dict[str, Any]:
+def from_secret(name: pulumi.Input[str], key: pulumi.Input[str] = "", path: str = "", optional: bool = False) -> dict[str, Any]:
     """A projected volume's source: the whole Secret, or one key of it under another name."""
     source: dict[str, Any] = {"name": name}
     if path:

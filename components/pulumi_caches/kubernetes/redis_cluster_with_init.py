@@ -18,6 +18,7 @@ from pulumi_caches.kubernetes.credentials import (
     make_credentials,
     read_credentials,
 )
+from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, Spread, pod_placement, read_placement
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
@@ -37,7 +38,7 @@ from pulumi_caches.kubernetes.tls_secret import (
 NAME_MAXIMUM = 44
 
 
-class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, TlsArgs, PlacementArgs):
+class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs):
     """Arguments of RedisClusterWithInit. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -116,6 +117,9 @@ class RedisClusterWithInit(pulumi.ComponentResource):
             addresses = " ".join(f"{pod_name}:{PORT}" for pod_name in plan.pods())
             waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": addresses}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(*ready)))
+        if plan.migration is not None:
+            copier = migrate_pod(name, plan.migration, plan.namespace, plan.runtime_image, credentials, certificate, plan.server)
+            ready.append(migrate_job(name, plan.migration, copier, plan.metadata(), after(*ready)))
 
         self.connection = plan.connection(credentials.password, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
@@ -143,6 +147,7 @@ class _Plan:
     storage_class: pulumi.Input[str] | None
     credentials: CredentialPlan
     tls: TlsPlan | None
+    migration: Migration | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     clustering: Clustering
@@ -284,6 +289,7 @@ def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
         tls=read_tls(arguments),
+        migration=read_migration(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         clustering=read_clustering(arguments, server),

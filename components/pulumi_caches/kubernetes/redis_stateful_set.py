@@ -17,9 +17,10 @@ from pulumi_caches.kubernetes.credentials import (
     make_credentials,
     read_credentials,
 )
+from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
-from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, Server, ServerArgs, read_image, read_server
+from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
 from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, TlsPlan, authority_of, find_certificate, read_tls
 
@@ -28,13 +29,15 @@ NAME_MAXIMUM = 44
 PRIMARY, REPLICA = "primary", "replica"
 
 
-class RedisStatefulSetArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs):
+class RedisStatefulSetArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs):
     """Arguments of RedisStatefulSet. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
     """Namespace to make everything in; must exist. Default: default."""
     replicas: NotRequired[int]
     """Read replicas beside the primary, 0 to 100. Default: 0."""
+    runtime_image: NotRequired[pulumi.Input[str]]
+    """Image of `caches`, which copies with migrate_from, with an exact tag or digest. Default: this version's."""
     evictable: NotRequired[bool]
     """Whether a node drain may evict a pod, one at a time; false makes drains wait for a person. Default: true."""
     labels: NotRequired[dict[str, str]]
@@ -104,6 +107,9 @@ class RedisStatefulSet(pulumi.ComponentResource):
         if credentials.rotation is not None:
             waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": " ".join(plan.addresses())}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(*ready)))
+        if plan.migration is not None:
+            copier = migrate_pod(name, plan.migration, plan.namespace, plan.runtime_image, credentials, certificate, plan.server)
+            ready.append(migrate_job(name, plan.migration, copier, plan.metadata(), after(*ready)))
 
         self.connection = plan.connection(credentials.password, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
@@ -125,11 +131,13 @@ class _Plan:
     namespace: pulumi.Input[str]
     server: Server
     image: pulumi.Input[str]
+    runtime_image: pulumi.Input[str]
     storage: Storage | None
     storage_size: pulumi.Input[str]
     storage_class: pulumi.Input[str] | None
     credentials: CredentialPlan
     tls: TlsPlan | None
+    migration: Migration | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     replicas: int
@@ -241,11 +249,13 @@ def _read(name: str, args: RedisStatefulSetArgs) -> _Plan:
         namespace=arguments.name("namespace", "default"),
         server=server,
         image=read_image(arguments, "image", DEFAULT_IMAGES[server.engine]),
+        runtime_image=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
         storage=read_storage(arguments, server),
         storage_size="",
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
         tls=read_tls(arguments),
+        migration=read_migration(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         replicas=replicas,

@@ -11,6 +11,7 @@ from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.kubernetes import labels, pod, redis_conf, sentinel_pod
 from pulumi_caches.kubernetes.config_map import make_config
 from pulumi_caches.kubernetes.credentials import CredentialArgs, CredentialPlan, await_password_job, make_credentials, read_credentials
+from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
 from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT, Sentinel
@@ -33,7 +34,7 @@ NAME_MAXIMUM = 44
 MEMBER = "member"
 
 
-class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs):
+class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs):
     """Arguments of SentinelGroup. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -47,7 +48,7 @@ class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs
     termination_grace_seconds: NotRequired[int]
     """Time a pod has to hand over and end, in seconds. Default, and the least: 45, with rdb more by maxmemory_mib / 50."""
     runtime_image: NotRequired[pulumi.Input[str]]
-    """Image of the agents, built from runtime/. Default: docker.io/pulumicaches/caches-runtime at this package's version."""
+    """Image of the agents, and of migrate_from, built from runtime/. Default: docker.io/pulumicaches/caches-runtime, this version."""
     evictable: NotRequired[bool]
     """Whether a node drain may evict a pod, one at a time; false makes drains wait for a person. Default: true."""
     labels: NotRequired[dict[str, str]]
@@ -106,6 +107,9 @@ class SentinelGroup(pulumi.ComponentResource):
         if credentials.rotation is not None:
             waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": " ".join(plan.addresses)}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(servers)))
+        if plan.migration is not None:
+            copier = migrate_pod(name, plan.migration, plan.namespace, plan.runtime_image, credentials, certificate, plan.server)
+            ready.append(migrate_job(name, plan.migration, copier, plan.metadata(), after(*ready)))
 
         self.connection = plan.connection(credentials.password, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
@@ -132,6 +136,7 @@ class _Plan:
     storage_class: pulumi.Input[str] | None
     credentials: CredentialPlan
     tls: TlsPlan | None
+    migration: Migration | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     sentinel: Sentinel
@@ -270,6 +275,7 @@ def _read(name: str, args: SentinelGroupArgs) -> _Plan:
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
         tls=read_tls(arguments),
+        migration=read_migration(arguments),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         sentinel=sentinel,

@@ -18,7 +18,7 @@ def speak_tls(client: redis.Redis | redis.asyncio.Redis, ca_file: Path | None) -
     if ca_file is None:
         return
     pool = client.connection_pool
-    pool.connection_class = _Connection if isinstance(client, redis.Redis) else _AsyncConnection
+    pool.connection_class = AuthorityConnection if isinstance(client, redis.Redis) else _AsyncConnection
     pool.connection_kwargs["ca_file"] = ca_file
 
 
@@ -30,7 +30,9 @@ def _context(ca_file: str | Path) -> ssl.SSLContext:
     return context
 
 
-class _Connection(SSLConnection):
+class AuthorityConnection(SSLConnection):
+    """A connection to a server that an authority vouches for."""
+
     def __init__(self, ca_file: Path, **more: Any) -> None:
         super().__init__(**more)
         self._ca_file = ca_file

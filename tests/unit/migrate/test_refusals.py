@@ -169,10 +169,10 @@ def test_one_that_does_not_answer_is_named(make: Makes, absent: str) -> None:
 
 
 @contextmanager
-def speaking_tls(folder: Path) -> Iterator[tuple[Server, Path]]:
+def speaking_tls(folder: Path, name: str = "") -> Iterator[tuple[Server, Path]]:
     """A server with TLS on another port, and the file with its authority."""
     host = address()
-    certified = certify(f"IP:{host}")
+    certified = certify(name or f"IP:{host}")
     files = {"tls.crt": certified.certificate_pem, "tls.key": certified.key_pem, "ca.crt": certified.authority_pem}
     lines = [f"tls-{name}-file {{folder}}/{file}" for name, file in (("cert", "tls.crt"), ("key", "tls.key"), ("ca-cert", "ca.crt"))]
     with server("redis", "tls-port 6380", "tls-auth-clients no", *lines, files=files, host=host) as made:
@@ -215,3 +215,13 @@ def test_a_source_that_speaks_tls_is_copied_and_one_of_another_authority_is_not(
             migrate(replace(endpoint, ca_file=None), target.endpoint, seconds=1)
         migrate(endpoint, target.endpoint)
         assert same(source, target.client())
+
+
+def test_a_cache_that_speaks_tls_is_known_by_its_authority_and_by_no_name(make: Makes, tmp_path: Path) -> None:
+    source = full(make)
+    with speaking_tls(tmp_path, "DNS:another.name") as (target, authority):
+        migrate(source.endpoint, replace(target.endpoint, port=6380, authority=authority), cut_over=True)
+        assert target.ask("GET", "key") == b"value"
+        authority.write_text(certify("DNS:another.name").authority_pem)
+        with pytest.raises(UnfinishedError, match=r"certificate|CERTIFICATE"):
+            migrate(source.endpoint, replace(target.endpoint, port=6380, authority=authority), seconds=1)

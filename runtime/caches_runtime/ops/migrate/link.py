@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import redis
 from redis.connection import Connection, DefaultParser, SSLConnection
+
+from caches_runtime.ops.tls import AuthorityConnection
 
 # A very large value takes some seconds to be written out by its server.
 ANSWER_SECONDS = 30.0
@@ -29,6 +32,8 @@ class Endpoint:
     tls: bool = False
     ca_file: str | None = None
     """Authority that has signed its certificate; None for those that the machine trusts."""
+    authority: Path | None = None
+    """Of a cache of ours that speaks TLS: its certificate is known by that, and by no name."""
 
     @classmethod
     def parse(cls, address: str, **more: Any) -> Self:
@@ -59,7 +64,13 @@ class Endpoint:
             "protocol": 2,
             **more,
         }
-        made: Connection = SSLConnection(ssl_ca_certs=self.ca_file, **options) if self.tls else Connection(**options)  # type: ignore[no-untyped-call]
+        made: Connection
+        if self.authority:
+            made = AuthorityConnection(self.authority, **options)
+        elif self.tls:
+            made = SSLConnection(ssl_ca_certs=self.ca_file, **options)
+        else:
+            made = Connection(**options)  # type: ignore[no-untyped-call]
         made.connect()  # type: ignore[no-untyped-call]
         return made
 
