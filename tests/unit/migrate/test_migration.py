@@ -150,7 +150,9 @@ def test_when_it_fails_while_writes_wait_they_go_on(source: Server, target: Serv
 def test_once_cut_over_nothing_is_copied_again_even_without_the_source(source: Server, target: Server) -> None:
     migrate(source.endpoint, target.endpoint, cut_over=True)
     target.ask("SET", "text1", "newer")
+    assert not source.writes()
     source.ask("CLIENT", "UNPAUSE")
+    assert source.writes()
     for cut_over in (True, False):
         assert migrate(source.endpoint, target.endpoint, cut_over=cut_over).already
     source.end()
@@ -244,6 +246,21 @@ def test_a_connection_that_was_lost_is_not_made_anew(source: Server) -> None:
         for _ in range(2):
             with pytest.raises(redis.ConnectionError):
                 link.call("PING")
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_copy_whose_connections_are_lost_starts_over(source: Server, target: Server, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+    catch_up, said, cut = migration._Copy._catch_up, list[str](), {"source": source, "target": target}[side]
+
+    def lost(self: Any) -> int:
+        if not any("starting over" in line for line in said):
+            cut.ask("CLIENT", "KILL", "TYPE", "normal")
+        return catch_up(self)
+
+    monkeypatch.setattr(migration._Copy, "_catch_up", lost)
+    migrate(source.endpoint, target.endpoint, cut_over=True, said=said)
+    assert any("starting over" in line for line in said)
+    assert same(source, target.client())
 
 
 def test_a_target_names_those_that_were_first(target: Server) -> None:
