@@ -39,7 +39,7 @@ class PlacementArgs(TypedDict):
     node_spread: NotRequired[Spread]
     """Pods of one cache on different nodes: none, preferred or required. Default: preferred."""
     zone_spread: NotRequired[Spread]
-    """Pods of one cache in different zones: none, preferred or required. Default: preferred."""
+    """Pods of one cache in different zones, evenly: none, preferred, or required, in at least two. Default: preferred."""
     node_selector: NotRequired[dict[str, str]]
     """Only nodes with these labels. Default: any node."""
     tolerations: NotRequired[list[Toleration]]
@@ -87,15 +87,13 @@ def pod_placement(placement: Placement, selector: dict[str, str]) -> dict[str, A
     if placement.node_spread is not Spread.NONE:
         spec["affinity"] = {"pod_anti_affinity": _anti_affinity(placement.node_spread, selector)}
     if placement.zone_spread is not Spread.NONE:
-        unsatisfiable = "DoNotSchedule" if placement.zone_spread is Spread.REQUIRED else "ScheduleAnyway"
-        spec["topology_spread_constraints"] = [
-            {
-                "max_skew": 1,
-                "topology_key": "topology.kubernetes.io/zone",
-                "when_unsatisfiable": unsatisfiable,
-                "label_selector": {"match_labels": selector},
-            }
-        ]
+        constraint = {"max_skew": 1, "topology_key": "topology.kubernetes.io/zone", "label_selector": {"match_labels": selector}}
+        if placement.zone_spread is Spread.REQUIRED:
+            # Where all nodes are in one zone, nothing in it is uneven: without a least number all pods would be scheduled there.
+            constraint |= {"when_unsatisfiable": "DoNotSchedule", "min_domains": 2}
+        else:
+            constraint["when_unsatisfiable"] = "ScheduleAnyway"
+        spec["topology_spread_constraints"] = [constraint]
     if placement.node_selector:
         spec["node_selector"] = placement.node_selector
     if placement.tolerations:
