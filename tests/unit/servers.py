@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -124,11 +124,20 @@ class Script:
         """Its exit code."""
         return self.process.wait(seconds)
 
+    def started(self) -> list[int]:
+        """The processes that it has started and not become."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(child) for child in children.read_text().split()] if children.exists() else []
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Sends a signal, unless it has ended, and waits until it has."""
+        """Sends a signal, unless it has ended, and waits until it has. Killed, it takes along what it has started, as a container does."""
+        children = self.started() if number is signal.SIGKILL else []
         if self.process.poll() is None:
             self.process.send_signal(number)
         assert until(lambda: self.process.poll() is not None, 10, every=0.01), self.output
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 class Pod:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import pytest
@@ -100,6 +101,40 @@ def test_a_killed_master_does_not_serve_again_but_its_replica_at_once(cluster: l
     assert (is_master(first), is_master(replica)) == (False, True)
     assert ask(first, "CLUSTER", "MYID") == identity
     assert ask(replica, "GET", "{b}") == "value"
+
+
+def test_a_server_that_crashes_leaves_its_shard_to_the_replica_before_its_container_starts_again(cluster: list[Pod]) -> None:
+    first, replica, *_ = cluster
+    started = time.monotonic()
+    crash(first)
+    assert first.server.wait(10) == 128 + SIGKILL
+    assert time.monotonic() - started < 5
+    assert is_master(replica)
+    assert "has taken over" in first.server.output
+    serve(first)
+    assert not is_master(first)
+
+
+def test_a_replica_that_crashes_changes_nothing(cluster: list[Pod]) -> None:
+    first, replica, *_ = cluster
+    crash(replica)
+    assert replica.server.wait(10) == 128 + SIGKILL
+    assert is_master(first)
+    serve(replica)
+    assert not is_master(replica)
+
+
+def test_a_server_that_is_asked_to_end_does_and_no_replica_takes_over_for_that(cluster: list[Pod]) -> None:
+    first, replica, *_ = cluster
+    first.server.end(SIGTERM)
+    assert first.server.process.returncode == 0
+    assert not is_master(replica)
+
+
+def crash(pod: Pod) -> None:
+    """Kills the server, and not the script that waits for its end."""
+    [server] = pod.server.started()
+    os.kill(server, SIGKILL)
 
 
 def test_without_a_majority_to_vote_the_replica_takes_over_too(cluster: list[Pod]) -> None:
@@ -233,8 +268,9 @@ def test_with_a_certificate_all_of_it_speaks_tls(engine: str) -> None:
 
 def test_no_password_is_an_argument_of_a_process(cluster: list[Pod]) -> None:
     first, *_ = cluster
-    process = Path("/proc", str(first.server.process.pid))
-    shown = (process / "cmdline").read_text() + (process / "environ").read_text()
+    processes = [Path("/proc", str(pid)) for pid in (first.server.process.pid, *first.server.started())]
+    assert len(processes) == 2
+    shown = "".join((process / file).read_text() for process in processes for file in ("cmdline", "environ"))
     secrets = [file.read_text() for file in (first.folder / "etc" / "credentials").iterdir()]
     assert len(secrets) == 2
     assert not [secret for secret in secrets if secret in shown]

@@ -57,6 +57,11 @@ recall_role() {
   esac
 }
 
+# Whether this node leads a shard by its own notes; its line of them is in $line.
+was_master() {
+  [ -e "$nodes" ] && line=$(own_line <"$nodes") && leads "$line"
+}
+
 # Seconds since data was last written here; a lot when there is none.
 idle() {
   # shellcheck disable=SC2012,SC2046 # the server's own file names
@@ -70,9 +75,10 @@ idle() {
 yield_to_a_replica() {
   own=${line%% *}
   idle=$(idle)
-  best='' most=-1 unknown=''
+  best='' most=-1 unknown='' # one that loads or copies can't tell yet
   for replica in $(nodes_that " slave[a-z,?]* $own " <"$nodes"); do
-    find_node "$replica" && info=$(cli -h "$address" info 2>/dev/null | tr -d '\r') && [ "$(field loading)" = 0 ] || {
+    find_node "$replica" && info=$(cli -h "$address" info 2>/dev/null | tr -d '\r') && [ "$(field loading)" = 0 ] &&
+      [ "$(field master_sync_in_progress)" != 1 ] || {
       unknown="$unknown ${replica##*=}"
       continue
     }
@@ -94,7 +100,6 @@ yield_to_a_replica() {
 
 # Whether the replica of $info has all that is on this disk: it lost the master no earlier than this was last written.
 has_all() {
-  [ "$(field master_sync_in_progress)" = 0 ] || return 1
   if [ ! -e "$data/$DATA_FILE" ]; then
     [ -n "$(field db0)" ]
     return
@@ -123,10 +128,7 @@ if ! intact && ! recall; then
   [ ! -e "$data/appendonlydir" ] && [ ! -e "$data/dump.rdb" ] ||
     die "the volume has data but no nodes.conf, and no other node knows this one: asking again. Restore it, or empty the volume"
 fi
-if [ -e "$nodes" ]; then
-  line=$(own_line <"$nodes")
-  ! leads "$line" || yield_to_a_replica
-fi
+! was_master || yield_to_a_replica
 
 rights="~* -@all +ping +info +psync +replconf +acl|setuser +cluster +migrate +select +restore-asking +dbsize +client|id +client|list +client|setname"
 # For a changed certificate. It can't be limited to that, and gives nobody more: who may set users may set his own rights.
@@ -142,4 +144,16 @@ rights="~* -@all +ping +info +psync +replconf +acl|setuser +cluster +migrate +se
   echo "cluster-announce-hostname $HOSTNAME.$DOMAIN"
 } >"$run/server.conf.new"
 mv "$run/server.conf.new" "$run/server.conf"
-exec "$ENGINE-server" "$run/server.conf"
+
+# Not by exec: when the server crashes, its last will is done here and now. The container starts again a second later, or minutes
+# when it has crashed before, and the others miss the server only after their timeout, and then have to vote.
+"$ENGINE-server" "$run/server.conf" &
+server=$!
+asked=''
+trap 'asked=yes; kill "$server"' TERM INT
+while kill -0 "$server" 2>/dev/null; do
+  code=0
+  wait "$server" || code=$? # or of the signal, and the server is about to end
+done
+[ -n "$asked" ] || ! was_master || yield_to_a_replica
+exit "$code"
