@@ -2,12 +2,13 @@
 
 `writers.py KIND…` with the connection as a line of JSON on standard input; each KIND is a client of its own: `service` (knows only
 host and port), `anew` (the same, with a new connection for each write), `sentinel` (asks the sentinels), `cluster`. With `+wait` a
-write counts as acknowledged when a replica has it too.
+write counts as acknowledged when a replica has it too; with `@TAG` all keys have that hash tag, and so are in one shard.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 import threading
 import time
@@ -15,8 +16,9 @@ from collections import Counter
 from typing import Any, cast
 
 import redis
-from redis.backoff import NoBackoff
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -25,14 +27,20 @@ EVERY_SECONDS = 0.002
 TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
 REPORTED_GAP_SECONDS = 0.05
 READ_BATCH = 500
+FAILURES = (redis.RedisError, RedisClusterException, OSError)
+RUN = secrets.token_hex(4)
+# As a well-kept client of a cluster has it: a call that fails is tried again for some seconds.
+TRIES = Retry(ConstantBackoff(0.05), 100)
 
 
 class Writer:
     """One client: sets a key of its own for each write."""
 
     def __init__(self, kind: str, connection: dict[str, Any]) -> None:
-        self.kind, _, self._wait = kind.partition("+")
-        self._name = kind
+        named, _, tag = kind.partition("@")
+        self.kind, _, self._wait = named.partition("+")
+        # Of this run only: a value of one before would pass for a write that was lost.
+        self._prefix = f"{{{tag}}}:{named}:{RUN}:" if tag else f"{named}:{RUN}:"
         self._connection = connection
         self._client = self._connect()
         self._acknowledged: list[int] = []
@@ -44,12 +52,13 @@ class Writer:
         while not stop.wait(EVERY_SECONDS):
             number += 1
             try:
-                self._client.set(f"{self._name}:{number}", number)
-                if self._wait and not self._client.wait(1, 500):
+                if not self._put(f"{self._prefix}{number}", number):
                     self._errors["no replica had it in time"] += 1
                     continue
-            except (redis.RedisError, OSError) as error:
+            except FAILURES as error:
                 self._errors[f"{type(error).__name__}: {error}"[:80]] += 1
+                if isinstance(self._client, RedisCluster):
+                    self._look_again()
                 continue
             now = time.time()
             if now - last > REPORTED_GAP_SECONDS:
@@ -58,6 +67,38 @@ class Writer:
             self._acknowledged.append(number)
             if self.kind == "anew":
                 self._client.connection_pool.disconnect()
+
+    def _put(self, key: str, value: int) -> bool:
+        """Whether the write counts as acknowledged."""
+        if isinstance(self._client, RedisCluster):
+            return self._put_in_cluster(self._client, key, value)
+        self._client.set(key, value)
+        return not self._wait or bool(self._client.wait(1, 500))
+
+    def _put_in_cluster(self, client: RedisCluster, key: str, value: int) -> bool:
+        if self._wait:
+            # On one connection: on another one, a WAIT knows of no write.
+            node = client.get_node_from_key(key)  # type: ignore[no-untyped-call]
+            if node is None or node.redis_connection is None:
+                raise redis.ConnectionError("a shard without a known master")
+            with node.redis_connection.pipeline(transaction=False) as pipe:
+                pipe.set(key, value)
+                pipe.execute_command("WAIT", 1, 500)
+                return bool(pipe.execute()[1])
+        try:
+            client.set(key, value)
+        except AttributeError:
+            # What redis-py 8.1 makes of being sent on (ASK) to a node that has joined since it last read who is there.
+            client.nodes_manager.initialize()
+            client.set(key, value)
+        return True
+
+    def _look_again(self) -> None:
+        """Who is there. From the names that were published, since all addresses may have changed."""
+        try:
+            self._client = self._connect()
+        except FAILURES as error:
+            self._errors[f"{type(error).__name__}: {error}"[:80]] += 1
 
     def report(self) -> dict[str, Any]:
         lost = [number for number, value in zip(self._acknowledged, self._values(), strict=True) if value != str(number)]
@@ -70,7 +111,7 @@ class Writer:
         }
 
     def _values(self) -> list[str | None]:
-        keys = [f"{self._name}:{number}" for number in self._acknowledged]
+        keys = [f"{self._prefix}{number}" for number in self._acknowledged]
         values: list[str | None] = []
         for start in range(0, len(keys), READ_BATCH):
             values += self._read(keys[start : start + READ_BATCH])
@@ -83,9 +124,11 @@ class Writer:
                 if isinstance(self._client, RedisCluster):
                     return cast("list[str | None]", self._client.mget_nonatomic(keys))
                 return cast("list[str | None]", self._client.mget(keys))
-            except (redis.RedisError, OSError):
+            except FAILURES:
                 if time.monotonic() > deadline:
                     raise
+                if isinstance(self._client, RedisCluster):
+                    self._look_again()
 
     def _connect(self) -> Any:
         # Sentinels and clusters name servers by address, which is in no certificate: they are known by the authority alone.
@@ -102,7 +145,7 @@ class Writer:
             return sentinel.master_for(self._connection["master_name"], retry=once, **common)  # type: ignore[no-untyped-call]
         addresses = [(host, int(port)) for host, port in (name.rsplit(":", 1) for name in self._connection["nodes"])]
         nodes = [ClusterNode(host, port) for host, port in addresses]  # type: ignore[no-untyped-call]
-        return RedisCluster(startup_nodes=nodes, **common)
+        return RedisCluster(startup_nodes=nodes, retry=once if self._wait else TRIES, **common)
 
 
 def main() -> None:
