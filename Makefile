@@ -57,8 +57,9 @@ format: environment ## Format the Python code
 bench: environment ## Measure against plain pulumi_kubernetes
 	$(VENV)/python -m bench
 
-bench-failover: environment ## Measure how long a SentinelGroup's clients wait
+bench-failover: environment ## Measure how long clients of a SentinelGroup and of a cluster wait
 	$(VENV)/python -m bench.failover
+	$(VENV)/python -m bench.cluster_failover
 
 environment:
 	@$(PYTHON) tools/stack environment

@@ -7,50 +7,17 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 from cluster.deployed import NODE, eventually, writers
 from cluster.faults.group import Group
 
-from bench.gaps import Bench, Case, Sample, main, of_writers
+from bench.gaps import Bench, Case, Sample, apply, main, of_writers, on_three_nodes
 
 KINDS = ("sentinel", "service", "sentinel+wait")
 REDIS_HA, CLOUD_PIRATES = "redis-ha chart 4.39", "CloudPirates chart 0.34"
 
 Fault = Callable[[Group, str], object]
-
-
-@contextmanager
-def running_group() -> Iterator[Group]:
-    """A group on three nodes, and nothing left of them afterwards."""
-    subprocess.run([NODE, "up", "--nodes", "3"], check=True)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            group = Group(Path(scratch), "failover")
-            group.arguments()
-            try:
-                yield group
-            finally:
-                group.close()
-    finally:
-        subprocess.run([NODE, "down"], check=True)
-
-
-def apply(group: Group) -> dict[str, Sample]:
-    """From nothing to all Ready, the engine's own time included."""
-    if group.export():
-        group.destroy()
-    started = time.monotonic()
-    group.up()
-    group.await_ready()
-    seconds = time.monotonic() - started
-    group.connect()
-    group.await_whole()
-    return {"": Sample(seconds)}
 
 
 def under_writes(fault: Fault) -> Callable[[Group], dict[str, Sample]]:
@@ -124,4 +91,4 @@ CASES: tuple[Case[Group], ...] = (
 ABOUT = "Measures how long clients of a SentinelGroup can't write while its master goes, on a cluster of its own."
 
 if __name__ == "__main__":
-    main(Bench("failover", ABOUT, running_group, CASES, (REDIS_HA, CLOUD_PIRATES)))
+    main(Bench("failover", ABOUT, lambda: on_three_nodes(Group), CASES, (REDIS_HA, CLOUD_PIRATES)))

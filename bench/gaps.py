@@ -6,13 +6,18 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from cluster.deployed import NODE
+from cluster.faults.observed import Observed
 from common.console import say, table
 
 from bench import CHECKOUT
@@ -22,6 +27,7 @@ from bench.report import machine
 os.environ.setdefault("CACHES_NODE_INSTANCE", "bench")
 RESULTS = CHECKOUT / "bench" / "results"
 Subject = TypeVar("Subject")
+Cache = TypeVar("Cache", bound=Observed)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Sample:
     """The longest gap between acknowledged writes; how long it took, of a case without clients."""
     written: int = 0
     lost: int = 0
+    failed: int = 0
+    """Commands that ended with an error, after all tries of a client that tries again."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,9 @@ Samples = dict[str, dict[str, list[Sample]]]
 
 def of_writers(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Sample]:
     """What the clients of tests/cluster/writers.py reported."""
-    return {kind: Sample(one["longest_gap_seconds"], one["written"], one["lost"]) for kind, one in said.items()}
+    return {
+        kind: Sample(one["longest_gap_seconds"], one["written"], one["lost"], sum(one["errors"].values())) for kind, one in said.items()
+    }
 
 
 def main(bench: Bench[Any], arguments: Sequence[str] | None = None) -> None:
@@ -91,6 +101,35 @@ def main(bench: Bench[Any], arguments: Sequence[str] | None = None) -> None:
             print(kept(samples) if options.json else f"{summary(bench, samples)}\nkept in {file}")
 
 
+@contextmanager
+def on_three_nodes(make: Callable[[Path, str], Cache]) -> Iterator[Cache]:
+    """A cache that is to be deployed to nodes of its own; nothing is left of them afterwards."""
+    subprocess.run([NODE, "up", "--nodes", "3"], check=True)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            cache = make(Path(scratch), "failover")
+            cache.arguments()
+            try:
+                yield cache
+            finally:
+                cache.close()
+    finally:
+        subprocess.run([NODE, "down"], check=True)
+
+
+def apply(cache: Observed) -> dict[str, Sample]:
+    """From nothing to all Ready, the engine's own time included."""
+    if cache.export():
+        cache.destroy()
+    started = time.monotonic()
+    cache.up()
+    cache.await_ready()
+    seconds = time.monotonic() - started
+    cache.connect()
+    cache.await_whole()
+    return {"": Sample(seconds)}
+
+
 def repeat(subject: Subject, cases: Iterable[Case[Subject]], runs: int, samples: Samples) -> Iterator[None]:
     """Adds to the samples, and stops after each run."""
     for run in range(runs):
@@ -112,7 +151,19 @@ def kept(samples: Samples) -> str:
 
 def summary(bench: Bench[Any], samples: Samples) -> str:
     """The table: a line for each case and kind of client."""
-    header = ("CASE", "CLIENT", "RUNS", "P50", "P95", "LONGEST", "AIM, P95", "WRITTEN", "LOST", *(peer.upper() for peer in bench.peers))
+    header = (
+        "CASE",
+        "CLIENT",
+        "RUNS",
+        "P50",
+        "P95",
+        "LONGEST",
+        "AIM, P95",
+        "WRITTEN",
+        "LOST",
+        "FAILED",
+        *(peer.upper() for peer in bench.peers),
+    )
     rows = [
         row(case, kind, taken, [case.peers.get(peer, "") for peer in bench.peers])
         for case in bench.cases
@@ -127,8 +178,8 @@ def row(case: Case[Any], kind: str, taken: list[Sample], peers: list[str]) -> tu
     figures = [statistics.median(seconds), p95(seconds), seconds[-1]]
     aim = case.aims.get(kind)
     verdict = "" if aim is None else f"{aim:g} s: {'met' if figures[1] <= aim else 'MISSED'}"
-    written, lost = (str(sum(getattr(sample, key) for sample in taken)) for key in ("written", "lost"))
-    return case.name, kind, str(len(taken)), *(f"{figure:.2f} s" for figure in figures), verdict, written, lost, *peers
+    counts = (str(sum(getattr(sample, key) for sample in taken)) for key in ("written", "lost", "failed"))
+    return case.name, kind, str(len(taken)), *(f"{figure:.2f} s" for figure in figures), verdict, *counts, *peers
 
 
 def p95(values: list[float]) -> float:

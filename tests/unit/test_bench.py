@@ -31,7 +31,7 @@ def bench(*cases: Case[Any]) -> Bench[Any]:
 
 
 def next_gap(left: list[float]) -> dict[str, Sample]:
-    return {"service": Sample(left.pop(0), written=100, lost=1)}
+    return {"service": Sample(left.pop(0), written=100, lost=1, failed=2)}
 
 
 def interrupted(left: list[float]) -> dict[str, Sample]:
@@ -48,8 +48,9 @@ def kept(results: Path) -> Any:
 def test_each_client_has_a_line_beside_the_aim_and_the_peers(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gaps.main(bench(Case("killed", next_gap, {"service": 2.5}, {PEER: "35 s"})), ["--runs", "5"])
     header, line, _ = capsys.readouterr().out.splitlines()
-    assert header.split() == ["CASE", "CLIENT", "RUNS", "P50", "P95", "LONGEST", "AIM,", "P95", "WRITTEN", "LOST", "PEER", "1.0"]
-    assert line.split() == ["killed", "service", "5", "0.30", "s", "7.28", "s", "9.00", "s", "2.5", "s:", "MISSED", "500", "5", "35", "s"]
+    assert header.split() == ["CASE", "CLIENT", "RUNS", "P50", "P95", "LONGEST", "AIM,", "P95", "WRITTEN", "LOST", "FAILED", "PEER", "1.0"]
+    figures = ["5", "0.30", "s", "7.28", "s", "9.00", "s", "2.5", "s:", "MISSED", "500", "5", "10"]
+    assert line.split() == ["killed", "service", *figures, "35", "s"]
 
 
 def test_only_the_cases_that_were_chosen_run(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
