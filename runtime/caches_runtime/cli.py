@@ -1,13 +1,15 @@
 """The one command, `caches`. Each subcommand imports what it runs only then."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from caches_runtime import cluster_cli, migrate_cli
 
 PASSWORD_FILE = Path("/etc/cache/credentials/system-password")
+
+Announce = Literal["address", "hostname"]
 
 main = typer.Typer(help="Keeps caches whole.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 main.add_typer(cluster_cli.commands, name="cluster")
@@ -20,9 +22,10 @@ def sentinel_agent(
     members: Annotated[int, typer.Option(envvar="MEMBERS", help="How many members it has.")],
     engine: Annotated[str, typer.Option(envvar="ENGINE", help="redis or valkey: the name of its Service's port.")],
     namespace: Annotated[str, typer.Option(envvar="NAMESPACE", help="Namespace of the group.")],
+    announce: Annotated[Announce, typer.Option(envvar="ANNOUNCE", help="What members know each other by.")],
     pod: Annotated[str, typer.Option(envvar="POD", help="Pod that this agent is in: GROUP-ORDINAL.")],
     pod_uid: Annotated[str, typer.Option(envvar="POD_UID", help="Its uid.")],
-    pod_ip: Annotated[str, typer.Option(envvar="POD_IP", help="Its address.")],
+    pod_ips: Annotated[str, typer.Option(envvar="POD_IPS", help="Its addresses, with commas.")],
     password_file: Annotated[Path, typer.Option(help="File with the password of user system.")] = PASSWORD_FILE,
     run_folder: Annotated[Path, typer.Option(help="Folder shared with the pod's other containers.")] = Path("/run/cache"),
     data_folder: Annotated[Path, typer.Option(help="Folder for what outlives a restart.")] = Path("/data"),
@@ -32,5 +35,6 @@ def sentinel_agent(
     from caches_runtime.ops.sentinel import main
     from caches_runtime.ops.sentinel.roles import OwnPod
 
-    own = OwnPod(pod, pod_uid, pod_ip)
-    main.run(main.Settings(group, members, engine, namespace, own, password_file, run_folder, data_folder, ca_file))
+    own = OwnPod(pod, pod_uid, pod_ips.split(","))
+    hostnames = announce == "hostname"
+    main.run(main.Settings(group, members, engine, namespace, own, password_file, run_folder, data_folder, ca_file, hostnames))

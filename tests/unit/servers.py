@@ -150,6 +150,7 @@ class Pod:
         self.folder = folder
         self.network = network
         self.role = "primary"
+        self.announce = "address"
         # What only a topology knows.
         self.replication = {"repl-backlog-size": "1mb", "min-replicas-to-write": "0"}
         self.server: Script
@@ -170,6 +171,11 @@ class Pod:
     def close(self) -> None:
         """Ends all that runs in it."""
         self._closing.close()
+
+    @property
+    def known_as(self) -> str:
+        """What other members of a group call it."""
+        return f"{self.name}.{NAMESPACE}.svc" if self.announce == "hostname" else self.address
 
     def credentials(self, **passwords: str | bytes | None) -> None:
         """Writes `password`, `previous` and `system` as the mounted Secret has them; None removes one."""
@@ -342,6 +348,7 @@ class Pod:
             "ROLE": self.role,
             "POD": self.name,
             "NAMESPACE": NAMESPACE,
+            "ANNOUNCE": self.announce,
             "PRIMARY_HOST": "primary",
             "PEERS": HEADLESS,
             "MAX_STALE_SECONDS": "60",
@@ -391,7 +398,8 @@ class Network:
             f"link add {name} type veth peer name eth0 netns {pod.pid}",
             f"link set {name} master {_SWITCH} up",
         )
-        self._ip(pod, "link set lo up", f"address add {address}/24 dev eth0", "link set eth0 up")
+        length = "64 nodad" if ":" in address else "24"
+        self._ip(pod, "link set lo up", f"address add {address}/{length} dev eth0", "link set eth0 up")
 
     def entering(self, space: subprocess.Popen[str], *more: str) -> list[str]:
         """What to put before a command that shall run in the network of the process."""
@@ -419,17 +427,17 @@ def _hold(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def pods_of(kind: type[AnyPod], programs: Programs, *names: str) -> Iterator[list[AnyPod]]:
-    """Pods that know each other by name, and all of them by the name of the headless service."""
-    addresses = {name: f"10.0.0.{number}" for number, name in enumerate(names, start=1)}
+def pods_of(kind: type[AnyPod], programs: Programs, *names: str, network: str = "10.0.0.") -> Iterator[list[AnyPod]]:
+    """Pods that know each other by name, and all of them by the name of the headless service; `network` begins their addresses."""
+    addresses = {name: f"{network}{number}" for number, name in enumerate(names, start=1)}
     hosts = "127.0.0.1 localhost\n" + "".join(
         f"{address} {name} {name}.{NAMESPACE}.svc {HEADLESS}\n" for name, address in addresses.items()
     )
     # Directly in the machine's temporary folder: a socket's path has at most 108 characters.
-    with tempfile.TemporaryDirectory(prefix="pods-") as folder, Network().up() as network, ExitStack() as closing:
+    with tempfile.TemporaryDirectory(prefix="pods-") as folder, Network().up() as switch, ExitStack() as closing:
         made = []
         for name, address in addresses.items():
-            pod = kind(programs, Path(folder, name), address, hosts, network)
+            pod = kind(programs, Path(folder, name), address, hosts, switch)
             closing.callback(pod.close)
             made.append(pod)
         yield made
@@ -439,6 +447,6 @@ def pods_of(kind: type[AnyPod], programs: Programs, *names: str) -> Iterator[lis
 Makes = Callable[..., list[Pod]]
 
 
-def pods(programs: Programs, *names: str) -> AbstractContextManager[list[Pod]]:
+def pods(programs: Programs, *names: str, network: str = "10.0.0.") -> AbstractContextManager[list[Pod]]:
     """Pods of Redis or Valkey."""
-    return pods_of(Pod, programs, *names)
+    return pods_of(Pod, programs, *names, network=network)

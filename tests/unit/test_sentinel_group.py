@@ -110,12 +110,12 @@ def test_every_port_that_a_service_leads_to_is_one_of_the_pods() -> None:
             assert port["port"] == names[port["name"]]
 
 
-def test_the_agents_may_label_these_pods_and_keep_one_slice_and_nothing_else() -> None:
+def test_the_agents_may_label_these_pods_and_keep_the_masters_slices_and_nothing_else() -> None:
     registered = make()
     slices = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"]}
     assert registered.only("Role")["rules"] == [
         {"apiGroups": [""], "resources": ["pods"], "resourceNames": PODS, "verbs": ["patch"]},
-        {**slices, "resourceNames": ["cache-master"], "verbs": ["get", "patch"]},
+        {**slices, "resourceNames": ["cache-master", "cache-master-secondary"], "verbs": ["get", "patch"]},
         {**slices, "verbs": ["create"]},
     ]
     binding = registered.only("RoleBinding")
@@ -228,6 +228,7 @@ def test_the_volumes_are_kept_unless_told_otherwise(args: dict[str, Any], delete
         ({}, {"persistence": "rdb"}, "persistence: 'appendonlydir' can't become 'dump.rdb'"),
         ({"storage_gib": 10}, {"storage_gib": 20}, "storage_gib: 10 can't become 20"),
         ({"storage_class": "slow"}, {"storage_class": "fast"}, "storage_class: 'slow' can't become 'fast'"),
+        ({}, {"announce": "hostname"}, "announce: 'address' can't become 'hostname'"),
         ({}, {"namespace": "store"}, "namespace: 'shop' can't become 'store'"),
     ],
     ids=str,

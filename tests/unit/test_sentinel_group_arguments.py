@@ -33,6 +33,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"down_after_milliseconds": 499}, "down_after_milliseconds = 499: must be from 500 to 600000"),
     ({"down_after_milliseconds": 600_001}, "down_after_milliseconds = 600001: must be from 500 to 600000"),
     ({"down_after_milliseconds": "1s"}, "down_after_milliseconds = '1s': must be a number"),
+    ({"announce": "name"}, "announce = 'name': must be one of address, hostname"),
     # Time to stop
     (
         {"termination_grace_seconds": 44},
@@ -49,6 +50,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"min_replicas_max_lag_seconds": 61}, "min_replicas_max_lag_seconds = 61: must be from 2 to 60"),
     ({"repl_backlog_mib": 900}, "repl_backlog_mib = 900: must be from 1 to 192"),
     ({"replica_max_stale_seconds": -1}, "replica_max_stale_seconds = -1: must be from 0"),
+    # The front
+    ({"front_replicas": -1}, "front_replicas = -1: must be from 0 to 20"),
+    ({"front_replicas": 21}, "front_replicas = 21: must be from 0 to 20"),
+    ({"front_replicas": True}, "front_replicas = True: must be a number"),
+    ({"front": True}, "front: there is no such argument"),
+    ({"front_image": "haproxy:3.0.11"}, "front_image = 'haproxy:3.0.11': there is no front: give front_replicas"),
+    ({"front_replicas": 2, "front_image": "haproxy"}, "front_image = 'haproxy': needs an exact tag or a digest"),
     # What it shares with the other components
     ({"runtime_image": "caches-runtime"}, "runtime_image = 'caches-runtime': needs an exact tag or a digest"),
     ({"runtime_image": "mirror.example:5000/caches-runtime"}, "runtime_image = 'mirror.example:5000/caches-runtime': needs an exact tag"),
@@ -87,6 +95,8 @@ def test_is_refused_before_anything_is_registered(args: dict[str, Any], message:
         {"persistence": "rdb", "memory_gib": 64, "termination_grace_seconds": 1029},
         {"runtime_image": "mirror.example/caches-runtime@sha256:00"},
         {"persistence": "none"},
+        {"front_replicas": 20, "front_image": "haproxy:3.0.11"},
+        {"front_replicas": 0},
     ],
     ids=str,
 )

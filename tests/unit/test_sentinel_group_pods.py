@@ -78,11 +78,18 @@ def test_a_pod_gets_the_time_to_hand_over_and_to_save(args: dict[str, Any], seco
     assert pod(make(**args))["terminationGracePeriodSeconds"] == seconds
 
 
-def test_each_container_knows_what_its_program_reads() -> None:
-    found = {
-        name: environment(container) for name, container in containers(down_after_milliseconds=700, replica_max_stale_seconds=9).items()
+@pytest.mark.parametrize("announce", ["address", "hostname"])
+def test_each_container_knows_what_its_program_reads(announce: str) -> None:
+    args = {"announce": announce, "down_after_milliseconds": 700, "replica_max_stale_seconds": 9}
+    found = {name: environment(container) for name, container in containers(**args).items()}
+    own = {
+        "ENGINE": "redis",
+        "GROUP": "cache",
+        "MEMBERS": "3",
+        "POD": "$metadata.name",
+        "NAMESPACE": "$metadata.namespace",
+        "ANNOUNCE": announce,
     }
-    own = {"ENGINE": "redis", "GROUP": "cache", "MEMBERS": "3", "POD": "$metadata.name", "NAMESPACE": "$metadata.namespace"}
     assert found == {
         "redis": {
             "ENGINE": "redis",
@@ -90,6 +97,7 @@ def test_each_container_knows_what_its_program_reads() -> None:
             "ROLE": "member",
             "POD": "$metadata.name",
             "NAMESPACE": "$metadata.namespace",
+            "ANNOUNCE": announce,
             "MAX_STALE_SECONDS": "9",
             "HANDOVER_SECONDS": "15",
         },
@@ -101,7 +109,7 @@ def test_each_container_knows_what_its_program_reads() -> None:
             "FAILOVER_TIMEOUT_MILLISECONDS": "5000",
             "HANDOVER_SECONDS": "15",
         },
-        "agent": {**own, "POD_UID": "$metadata.uid", "POD_IP": "$status.podIP"},
+        "agent": {**own, "POD_UID": "$metadata.uid", "POD_IPS": "$status.podIPs"},
     }
 
 

@@ -8,13 +8,15 @@ import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.connection import Connection, when_ready
-from pulumi_caches.kubernetes import labels, pod, redis_conf, sentinel_pod
+from pulumi_caches.kubernetes import haproxy, labels, pod, redis_conf, sentinel_pod
 from pulumi_caches.kubernetes.config_map import make_config
 from pulumi_caches.kubernetes.credentials import CredentialArgs, CredentialPlan, await_password_job, make_credentials, read_credentials
+from pulumi_caches.kubernetes.haproxy import Front, FrontArgs, make_front, read_front
+from pulumi_caches.kubernetes.ip_families import IpFamilyArgs, read_ip_families
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
-from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT, Sentinel
+from pulumi_caches.kubernetes.sentinel_pod import ANNOUNCE_ADVICE, SENTINEL_PORT, Announce, Sentinel
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
 from pulumi_caches.kubernetes.tls_secret import (
@@ -34,7 +36,9 @@ NAME_MAXIMUM = 44
 MEMBER = "member"
 
 
-class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs):
+class SentinelGroupArgs(
+    ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs, FrontArgs, IpFamilyArgs
+):
     """Arguments of SentinelGroup. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -45,6 +49,8 @@ class SentinelGroupArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs
     """Sentinels that must find the master down before they fail over, at most members - 1. Default: more than half of members."""
     down_after_milliseconds: NotRequired[int]
     """How long the master may not answer before a sentinel finds it down, 500 to 600000. Default: 1000."""
+    announce: NotRequired[Announce]
+    """address or hostname: what sentinels call the members, and these each other. Can't change once there is data. Default: address."""
     termination_grace_seconds: NotRequired[int]
     """Time a pod has to hand over and end, in seconds. Default, and the least: 45, with rdb more by maxmemory_mib / 50."""
     runtime_image: NotRequired[pulumi.Input[str]]
@@ -64,7 +70,7 @@ class SentinelGroup(pulumi.ComponentResource):
     Creates, all named after the component: a StatefulSet of pods with a server, a sentinel and an agent each; the Services
     NAME (writes: only ever the master), NAME-reader (reads: the replicas), NAME-0, NAME-1, … (each member's address, which
     never changes) and NAME-headless; a ConfigMap with the configuration, a Secret with generated passwords, a
-    PodDisruptionBudget, and a service account for the agents.
+    PodDisruptionBudget, and a service account for the agents. With front_replicas also HAProxy as NAME-front.
     """
 
     connection: pulumi.Output[Connection]
@@ -84,13 +90,15 @@ class SentinelGroup(pulumi.ComponentResource):
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
         if plan.storage:
-            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, tls_fact(plan.tls), TLS_ADVICE)
+            facts = {**tls_fact(plan.tls), "announce": plan.sentinel.announce.value}
+            advice = {**TLS_ADVICE, "announce": ANNOUNCE_ADVICE}
+            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, facts, advice)
             plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.replication), (*pod.SCRIPTS, *pod.SENTINEL_SCRIPTS))
         config_map, config = make_config(name, files, plan.metadata(), child)
         services = {
-            suffix: k8s.core.v1.Service(f"{name}{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=child)
+            suffix: k8s.core.v1.Service(f"{name}{suffix}", metadata=plan.metadata(suffix), spec={**spec, **plan.ip_families}, opts=child)
             for suffix, spec in plan.service_specs().items()
         }
         rights = sentinel_pod.make_rights(name, plan.metadata(), plan.pods, child)
@@ -104,6 +112,8 @@ class SentinelGroup(pulumi.ComponentResource):
         )
         k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
         ready: list[pulumi.Resource] = [servers, *services.values()]
+        if plan.front.replicas:
+            ready += plan.make_front(after(*services.values()))
         if credentials.rotation is not None:
             waiting = pod.script_pod(plan.server, plan.image, "await-password.sh", {"ADDRESSES": " ".join(plan.addresses)}, volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(servers)))
@@ -140,6 +150,8 @@ class _Plan:
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     sentinel: Sentinel
+    front: Front
+    ip_families: dict[str, Any]
     runtime_image: pulumi.Input[str]
     replica_max_stale_seconds: int
     replication: dict[str, str]
@@ -213,6 +225,10 @@ class _Plan:
             **(self._claims(self.storage) if self.storage else {}),
         }
 
+    def make_front(self, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+        placed = self.placement, self.metadata(), self.priority_class_name
+        return make_front(self.name, self.front, self.server, self.pods, *placed, self.ip_families, opts)
+
     def connection(
         self, password: pulumi.Output[str] | None, certificate: Certificate | None, ready: list[pulumi.Resource]
     ) -> pulumi.Output[Connection]:
@@ -220,13 +236,15 @@ class _Plan:
 
         def connect(namespace: str, password: str | None, authority_pem: str | None) -> Connection:
             hosts = [f"{pod_name}.{namespace}.svc" for pod_name in self.pods]
+            # Who wants a front wants clients to use it.
+            front = self.front.replicas
             connection: Connection = {
                 "engine": self.server.engine.value,
                 "mode": "sentinel",
-                "host": f"{self.name}.{namespace}.svc",
+                "host": f"{self.name}{'-front' if front else ''}.{namespace}.svc",
                 "port": PORT,
-                "reader_host": f"{self.name}-reader.{namespace}.svc",
-                "reader_port": PORT,
+                "reader_host": f"{self.name}-{'front' if front else 'reader'}.{namespace}.svc",
+                "reader_port": haproxy.READ_PORT if front else PORT,
                 "nodes": [f"{host}:{PORT}" for host in hosts],
                 "sentinels": [f"{host}:{SENTINEL_PORT}" for host in hosts],
                 "master_name": self.name,
@@ -246,6 +264,7 @@ class _Plan:
             "ROLE": MEMBER,
             "POD": "$metadata.name",
             "NAMESPACE": "$metadata.namespace",
+            "ANNOUNCE": self.sentinel.announce.value,
             "MAX_STALE_SECONDS": str(self.replica_max_stale_seconds),
             "HANDOVER_SECONDS": str(sentinel_pod.HANDOVER_SECONDS),
         }
@@ -279,6 +298,8 @@ def _read(name: str, args: SentinelGroupArgs) -> _Plan:
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         sentinel=sentinel,
+        front=read_front(arguments),
+        ip_families=read_ip_families(arguments),
         runtime_image=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
         replica_max_stale_seconds=read_max_stale_seconds(arguments),
         replication=read_replication(arguments, server, sentinel.members - 1, to_write=1, max_lag_seconds=3),

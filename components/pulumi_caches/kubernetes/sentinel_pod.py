@@ -1,6 +1,7 @@
 """What runs beside the server in a SentinelGroup's pod: the sentinel and the agent, and what the agent may do."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import pulumi
@@ -19,8 +20,18 @@ HANDOVER_SECONDS = 15
 # Sentinel begins a failover that has failed anew after twice this time.
 FAILOVER_TIMEOUT_MILLISECONDS = 5_000
 MEMBERS_MAXIMUM = 9
+ANNOUNCE_ADVICE = "members that are half known by address and half by name would not find each other"
 _SLICES = {"api_groups": ["discovery.k8s.io"], "resources": ["endpointslices"]}
 _TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+class Announce(StrEnum):
+    """What members know each other by, and sentinels name them by."""
+
+    ADDRESS = "address"
+    """The address of each one's Service: no name is resolved while the group fails over."""
+    HOSTNAME = "hostname"
+    """NAME-N.NAMESPACE.svc: for clients that check certificates by name, or find names elsewhere than in the cluster's DNS."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class Sentinel:
     """Checked settings of the sentinels."""
 
     members: int
+    announce: Announce
     quorum: int
     down_after_milliseconds: int
     termination_grace_seconds: int
@@ -53,6 +65,7 @@ def read_sentinel(arguments: Arguments, server: Server) -> Sentinel:
         )
     return Sentinel(
         members=members,
+        announce=arguments.choice("announce", Announce.ADDRESS),
         quorum=quorum,
         down_after_milliseconds=arguments.whole("down_after_milliseconds", 1_000, 500, 600_000),
         termination_grace_seconds=grace,
@@ -74,6 +87,7 @@ def containers(
         "MEMBERS": str(sentinel.members),
         "POD": "$metadata.name",
         "NAMESPACE": "$metadata.namespace",
+        "ANNOUNCE": sentinel.announce.value,
     }
     settings: dict[str, pulumi.Input[str]] = {
         "CACHE_PORT": str(SENTINEL_PORT),
@@ -100,7 +114,7 @@ def containers(
             "name": "agent",
             "image": runtime_image,
             "command": ["caches", "sentinel-agent", *pod.trusted(mounts)],
-            "env": pod.variables({**own, "POD_UID": "$metadata.uid", "POD_IP": "$status.podIP"}),
+            "env": pod.variables({**own, "POD_UID": "$metadata.uid", "POD_IPS": "$status.podIPs"}),
             "ports": [{"name": "agent", "container_port": AGENT_PORT}],
             "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
             "security_context": pod.CONTAINER_SECURITY,
@@ -130,8 +144,9 @@ def make_rights(name: str, metadata: dict[str, Any], pods: list[str], opts: pulu
     rules = [
         # patch: each agent labels its own pod with its role.
         {"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["patch"]},
-        # patch: a new master leads the Service to itself. get: the old one waits for that before it ends.
-        {**_SLICES, "resource_names": [f"{name}-master"], "verbs": ["get", "patch"]},
+        # patch: a new master leads the Service to itself. get: the old one waits for that before it ends. The second slice is for
+        # the second address of pods that have one of each IP version.
+        {**_SLICES, "resource_names": [f"{name}-master", f"{name}-master-secondary"], "verbs": ["get", "patch"]},
         # create: it is gone when the pod it belongs to is. It can't be limited by name.
         {**_SLICES, "verbs": ["create"]},
     ]

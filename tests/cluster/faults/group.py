@@ -18,6 +18,7 @@ class Group(Observed):
     def __init__(self, scratch: Path, namespace: str) -> None:
         super().__init__(scratch, namespace, "SentinelGroup")
         self.members = 3
+        self.hostnames = False
 
     def pod_names(self) -> list[str]:
         return [f"cache-{ordinal}" for ordinal in range(self.members)]
@@ -34,6 +35,10 @@ class Group(Observed):
     def node_number(self, pod: str) -> str:
         """The number of the node that a pod is on."""
         return str(self.get("pod", pod)["spec"]["nodeName"]).removeprefix("node-")
+
+    def known_as(self, pod: str) -> str:
+        """What members and sentinels call one."""
+        return self.host(pod) if self.hostnames else str(self.get("service", pod)["spec"]["clusterIP"])
 
     def replicas(self) -> list[str]:
         return [pod for pod in self.pod_names() if pod != self.master()]
@@ -58,7 +63,7 @@ class Group(Observed):
         if self.master() != masters[0]:
             return f"the Service leads to {self.master()}, and {masters[0]} is the master"
         followers = {pod: (role[3], role[1]) for pod, role in roles.items() if pod != masters[0]}
-        address = self.get("service", masters[0])["spec"]["clusterIP"]
+        address = self.known_as(masters[0])
         if any(state != ("connected", address) for state in followers.values()):
             return f"replicas: {followers}"
         named = {pod: self._named_master(pod) for pod in self.pod_names()}

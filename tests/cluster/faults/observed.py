@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cluster.deployed import Client, Deployed, eventually
 
@@ -39,6 +41,18 @@ class Observed(Deployed, ABC):
     @abstractmethod
     def key_counts(self) -> list[dict[str, Any]]:
         """By pod, for each set of pods that have the same data, how many keys each has."""
+
+    @contextmanager
+    def deployed(self, **args: Any) -> Iterator[Self]:
+        """Deploys with these arguments, and destroys it when the block ends."""
+        self.arguments(**args)
+        try:
+            self.up()
+            self.connect()
+            yield self
+        finally:
+            self.close()
+            self.destroy()
 
     def change(self, **args: Any) -> None:
         """Deploys with these arguments beside those it has."""

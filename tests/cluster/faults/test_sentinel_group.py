@@ -19,15 +19,8 @@ Fault = Callable[[Group], None]
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
-    group = Group(tmp_path_factory.mktemp("group"), "group")
-    group.arguments()
-    try:
-        group.up()
-        group.connect()
+    with Group(tmp_path_factory.mktemp("group"), "group").deployed() as group:
         yield group
-    finally:
-        group.close()
-        group.destroy()
 
 
 def delete_master(group: Group) -> None:

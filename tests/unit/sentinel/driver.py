@@ -14,8 +14,10 @@ from caches_runtime.ops.sentinel import handover
 from caches_runtime.ops.sentinel.agent import Agent
 from caches_runtime.ops.sentinel.election import NotElected, elect, publish
 from caches_runtime.ops.sentinel.handover import NoSuccessor
-from caches_runtime.ops.sentinel.members import Member, ask
+from caches_runtime.ops.sentinel.members import Member, ServerState, ask
 from caches_runtime.ops.sentinel.roles import MASTER
+from caches_runtime.ops.sentinel.status import Status
+from caches_runtime.ops.sentinel.succession import Progress
 
 
 class Shown:
@@ -44,8 +46,8 @@ class Shown:
 def members(given: dict[str, Any], own: int | None = None) -> list[Member]:
     ca_file = Path(given["ca_file"]) if given["ca_file"] else None
     return [
-        Member(ordinal, address, given["password"], given["group"], "127.0.0.1" if ordinal == own else None, ca_file)
-        for ordinal, address in enumerate(given["addresses"])
+        Member(ordinal, address, given["password"], given["group"], "127.0.0.1" if ordinal == own else host, ca_file)
+        for ordinal, (address, host) in enumerate(zip(given["addresses"], given["hosts"], strict=True))
     ]
 
 
@@ -104,8 +106,19 @@ async def run_views(given: dict[str, Any]) -> dict[str, Any]:
     return {member.pod: asdict(view) for member, view in views.items()}
 
 
+async def run_status(given: dict[str, Any]) -> None:
+    """Tells over HTTP what is in a file: `master`, `slave`, or nothing."""
+    status = Status(Progress)
+    status.serve()
+    while True:
+        role = Path(given["file"]).read_text()
+        status.update(ServerState(role, 0, "", True, True, False, False), serving=bool(role))
+        await asyncio.sleep(0.02)
+
+
 COMMANDS = {
     "agent": run_agent,
+    "status": run_status,
     "elections": run_elections,
     "publish": run_publish,
     "hand_over": run_hand_over,

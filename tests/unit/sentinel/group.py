@@ -27,7 +27,7 @@ DRIVER = Path(__file__).with_name("driver.py")
 class Group:
     """Three members, of which nothing runs yet. Nothing restarts what has ended: tests do."""
 
-    def __init__(self, members: Sequence[Pod], folder: Path, closing: ExitStack) -> None:
+    def __init__(self, members: Sequence[Pod], folder: Path, closing: ExitStack, announce: str = "address") -> None:
         self.pods = list(members)
         self.service = folder / "service"
         self._closing = closing
@@ -35,6 +35,7 @@ class Group:
         self.agents: dict[Pod, subprocess.Popen[bytes]] = {}
         for pod in self.pods:
             pod.replication = REPLICATION
+            pod.announce = announce
 
     def begin(self, **arguments: Any) -> None:
         """Starts everything, without waiting for a master."""
@@ -114,7 +115,7 @@ class Group:
         return next((pod for pod in self.pods if pod.name == name), None)
 
     def roles(self) -> dict[str, str]:
-        """Of each server that answers: `master`, or the address that it follows, with `?` while the link is down."""
+        """Of each server that answers: `master`, or what it follows, with `?` while the link is down."""
         found = {}
         for pod in self.pods:
             try:
@@ -135,9 +136,9 @@ class Group:
 
         def settled() -> bool:
             master, roles = self.shown(), self.roles()
-            if master is None or roles != {pod.name: "master" if pod is master else master.address for pod in self.pods}:
+            if master is None or roles != {pod.name: "master" if pod is master else master.known_as for pod in self.pods}:
                 return False
-            return set(self.named().values()) == {master.address}
+            return set(self.named().values()) == {master.known_as}
 
         assert until(settled, seconds, every=0.1), f"{self.roles()}\n{self.named()}\n{self.logs()}"
         master = self.shown()
@@ -154,7 +155,8 @@ class Group:
     def _given(self) -> dict[str, Any]:
         return {
             "group": GROUP,
-            "addresses": [pod.address for pod in self.pods],
+            "addresses": [pod.known_as for pod in self.pods],
+            "hosts": [pod.address for pod in self.pods],
             "password": SYSTEM_PASSWORD,
             "service": str(self.service),
             "ca_file": str(self.pods[0].tls / "ca.crt") if self.pods[0].tls else None,
@@ -162,11 +164,11 @@ class Group:
 
 
 @contextmanager
-def group(programs: Programs, members: int = 3) -> Iterator[Group]:
-    """The pods of a group."""
+def group(programs: Programs, members: int = 3, network: str = "10.0.0.", announce: str = "address") -> Iterator[Group]:
+    """The pods of a group; `network` begins their addresses, and `announce` is as in the component."""
     names = [f"{GROUP}-{ordinal}" for ordinal in range(members)]
-    with pods(programs, *names) as made, ExitStack() as closing:
-        yield Group(made, made[0].folder.parent, closing)
+    with pods(programs, *names, network=network) as made, ExitStack() as closing:
+        yield Group(made, made[0].folder.parent, closing, announce)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -76,13 +76,16 @@ users() {
   echo "user system on #$(printf %s "$(cat "$credentials/system-password")" | sha256sum | cut -d ' ' -f 1) $2"
 }
 
-# The address of a member's Service: it never changes, so no name has to be resolved while the group fails over.
+# What a member is known by. The address of its Service: it never changes, so no name has to be resolved while the group fails
+# over; of two it is the one of IPv4, because all of the group have to choose the same. With ANNOUNCE=hostname the Service's name.
 member_address() {
-  until found=$(getent ahosts "$1.$NAMESPACE.svc" | cut -d ' ' -f 1 | sort -u | head -n 1) && [ -n "$found" ]; do
+  # Nothing sorts before a space.
+  until found=$(getent ahosts "$1.$NAMESPACE.svc" | sed 's/ .*//; /:/!s/^/ /' | LC_ALL=C sort | head -n 1) && [ -n "$found" ]; do
     echo "$1.$NAMESPACE.svc does not resolve yet" >&2
     sleep 1
   done
-  echo "$found"
+  [ "$ANNOUNCE" != hostname ] || found="$1.$NAMESPACE.svc"
+  echo "${found# }"
 }
 
 # Whether the server answers, if only that it is loading, busy or full: a restart would help nobody.

@@ -41,6 +41,10 @@ client_rights="~* &* -@all +@connection +subscribe +psubscribe +unsubscribe +pun
   echo "dir $run"
   users "$client_rights" "~* &* +@all"
   echo "sentinel myid $(printf %s "$NAMESPACE/$POD" | sha1sum | cut -d ' ' -f 1)"
+  if [ "$ANNOUNCE" = hostname ]; then
+    echo "sentinel resolve-hostnames yes"
+    echo "sentinel announce-hostnames yes"
+  fi
   echo "sentinel announce-ip $(member_address "$POD")"
   echo "sentinel sentinel-user system"
   echo "sentinel sentinel-pass $(cat "$credentials/system-password")"

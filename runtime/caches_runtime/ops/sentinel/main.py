@@ -28,6 +28,8 @@ class Settings:
     run_folder: Path
     data_folder: Path
     ca_file: Path | None
+    hostnames: bool
+    """Whether members are known by the names of their Services, not by the addresses."""
 
 
 def run(settings: Settings) -> None:
@@ -41,10 +43,12 @@ async def _run(settings: Settings) -> None:
     password = settings.password_file.read_text().rstrip("\n")
     members = []
     for ordinal in range(settings.members):
-        name = f"{settings.group}-{ordinal}"
-        host = "127.0.0.1" if name == settings.own.name else None
-        address = await _resolve(f"{name}.{settings.namespace}.svc")
-        members.append(Member(ordinal, address, password, settings.group, host, settings.ca_file))
+        pod = f"{settings.group}-{ordinal}"
+        name = f"{pod}.{settings.namespace}.svc"
+        address = await _resolve(name)
+        host = "127.0.0.1" if pod == settings.own.name else address
+        known_as = name if settings.hostnames else address
+        members.append(Member(ordinal, known_as, password, settings.group, host, settings.ca_file))
     own = next(member for member in members if member.pod == settings.own.name)
     roles = Roles(settings.group, settings.engine, SERVER_PORT, settings.own)
     agent = Agent(settings.group, members, own, roles, settings.run_folder, settings.data_folder)
@@ -53,11 +57,14 @@ async def _run(settings: Settings) -> None:
 
 
 async def _resolve(name: str) -> str:
-    """The address of a member's Service: fixed, so it is asked for once and names play no part in a failover."""
+    """The address of a member's Service: fixed, so it is asked for once and names play no part in a failover.
+
+    Of two it is the one of IPv4, as in the scripts (lib.sh): all of the group have to choose the same.
+    """
     while True:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            return str(found[0][4][0])
+            return min((str(address[0]) for *_, address in found), key=lambda address: (":" in address, address))
         except socket.gaierror as error:
             log.info("%s: %s", name, error)
             await asyncio.sleep(0.5)

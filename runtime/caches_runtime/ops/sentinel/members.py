@@ -71,7 +71,7 @@ class SentinelUse:
 
 
 class Member:
-    """One pod of the group, known by the address of its own Service, which never changes."""
+    """One pod of the group, known by the address of its own Service, which never changes, or by its name."""
 
     def __init__(self, ordinal: int, address: str, password: str, group: str, host: str | None = None, ca_file: Path | None = None) -> None:
         """`host` is where it is reached when that is another address than what the group knows it by, as from within its pod.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import time
@@ -30,7 +31,8 @@ class OwnPod:
 
     name: str
     uid: str
-    ip: str
+    ips: list[str]
+    """One, or one of each IP version."""
 
 
 class Roles:
@@ -38,11 +40,12 @@ class Roles:
 
     The master's Service has one EndpointSlice with one endpoint, which a new master replaces in one step: there are never two,
     and nodes have one change to follow. The slice belongs to the pod, so it does not outlive it: addresses are used again.
+    A slice has addresses of one IP version; where pods have both, so a second slice has the other.
     """
 
     def __init__(self, group: str, port_name: str, port: int, own: OwnPod) -> None:
         self._client = lightkube.AsyncClient()
-        self._slice = f"{group}-master"
+        self._slices = dict(zip((f"{group}-master", f"{group}-master-secondary"), own.ips, strict=False))
         self._group = group
         self._ports = [{"name": port_name, "port": port, "protocol": "TCP"}]
         self._own = own
@@ -55,7 +58,7 @@ class Roles:
             return
         before, self._shown = self._shown, None
         if role == MASTER:
-            await self._take_endpoint()
+            await asyncio.gather(*(self._take_endpoint(name, ip) for name, ip in self._slices.items()))
         await self._client.patch(Pod, self._own.name, {"metadata": {"labels": {LABEL: role}}})
         self._shown, self._shown_until = role, time.monotonic() + _REPEAT_SECONDS
         if role != before:
@@ -64,33 +67,33 @@ class Roles:
     async def master(self) -> str | None:
         """The pod that the master's Service leads to."""
         try:
-            found = await self._client.get(EndpointSlice, self._slice)
+            found = await self._client.get(EndpointSlice, next(iter(self._slices)))
         except ApiError as error:
             if error.status.code == 404:
                 return None
             raise
         return next((endpoint.targetRef.name for endpoint in found.endpoints or [] if endpoint.targetRef), None)
 
-    async def _take_endpoint(self) -> None:
-        wanted = self._endpoint_slice()
+    async def _take_endpoint(self, name: str, ip: str) -> None:
+        wanted = self._endpoint_slice(name, ip)
         try:
-            await self._client.patch(EndpointSlice, self._slice, wanted, patch_type=PatchType.MERGE)
+            await self._client.patch(EndpointSlice, name, wanted, patch_type=PatchType.MERGE)
         except ApiError as error:
             if error.status.code != 404:
                 raise
             await self._client.create(cast("EndpointSlice", EndpointSlice.from_dict(wanted)))
 
-    def _endpoint_slice(self) -> dict[str, Any]:
+    def _endpoint_slice(self, name: str, ip: str) -> dict[str, Any]:
         pod = {"kind": "Pod", "name": self._own.name, "uid": self._own.uid}
         return {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {
-                "name": self._slice,
+                "name": name,
                 "labels": {"kubernetes.io/service-name": self._group, "endpointslice.kubernetes.io/managed-by": "pulumi-caches"},
                 "ownerReferences": [{"apiVersion": "v1", **pod}],
             },
-            "addressType": f"IPv{ipaddress.ip_address(self._own.ip).version}",
-            "endpoints": [{"addresses": [self._own.ip], "conditions": {"ready": True}, "targetRef": pod}],
+            "addressType": f"IPv{ipaddress.ip_address(ip).version}",
+            "endpoints": [{"addresses": [ip], "conditions": {"ready": True}, "targetRef": pod}],
             "ports": self._ports,
         }
