@@ -26,6 +26,8 @@ def sentinel_agent(
     pod: Annotated[str, typer.Option(envvar="POD", help="Pod that this agent is in: GROUP-ORDINAL.")],
     pod_uid: Annotated[str, typer.Option(envvar="POD_UID", help="Its uid.")],
     pod_ips: Annotated[str, typer.Option(envvar="POD_IPS", help="Its addresses, with commas.")],
+    quorum: Annotated[int, typer.Option(envvar="QUORUM", help="Agents that must miss the master before one replaces it.")],
+    down_after_milliseconds: Annotated[int, typer.Option(envvar="DOWN_AFTER_MILLISECONDS", help="How long it may not be heard.")],
     password_file: Annotated[Path, typer.Option(help="File with the password of user system.")] = PASSWORD_FILE,
     run_folder: Annotated[Path, typer.Option(help="Folder shared with the pod's other containers.")] = Path("/run/cache"),
     data_folder: Annotated[Path, typer.Option(help="Folder for what outlives a restart.")] = Path("/data"),
@@ -33,8 +35,10 @@ def sentinel_agent(
 ) -> None:
     """Makes one member of a SentinelGroup the master, and moves the role without losing writes. Runs beside each server."""
     from caches_runtime.ops.sentinel import main
+    from caches_runtime.ops.sentinel.hearing import Limits
     from caches_runtime.ops.sentinel.roles import OwnPod
 
     own = OwnPod(pod, pod_uid, pod_ips.split(","))
+    limits = Limits(down_after_milliseconds / 1000, quorum)
     hostnames = announce == "hostname"
-    main.run(main.Settings(group, members, engine, namespace, own, password_file, run_folder, data_folder, ca_file, hostnames))
+    main.run(main.Settings(group, members, engine, namespace, own, limits, password_file, run_folder, data_folder, ca_file, hostnames))

@@ -90,6 +90,7 @@ def test_each_container_knows_what_its_program_reads(announce: str) -> None:
         "NAMESPACE": "$metadata.namespace",
         "ANNOUNCE": announce,
     }
+    limits = {"QUORUM": "2", "DOWN_AFTER_MILLISECONDS": "700"}
     assert found == {
         "redis": {
             "ENGINE": "redis",
@@ -104,12 +105,11 @@ def test_each_container_knows_what_its_program_reads(announce: str) -> None:
         "sentinel": {
             **own,
             "CACHE_PORT": "26379",
-            "QUORUM": "2",
-            "DOWN_AFTER_MILLISECONDS": "700",
+            **limits,
             "FAILOVER_TIMEOUT_MILLISECONDS": "5000",
             "HANDOVER_SECONDS": "15",
         },
-        "agent": {**own, "POD_UID": "$metadata.uid", "POD_IPS": "$status.podIPs"},
+        "agent": {**own, **limits, "POD_UID": "$metadata.uid", "POD_IPS": "$status.podIPs"},
     }
 
 

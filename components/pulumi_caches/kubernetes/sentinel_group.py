@@ -46,9 +46,9 @@ class SentinelGroupArgs(
     members: NotRequired[int]
     """Pods with a server and a sentinel each: 3, 5, 7 or 9; one server is the master. Default: 3."""
     sentinel_quorum: NotRequired[int]
-    """Sentinels that must find the master down before they fail over, at most members - 1. Default: more than half of members."""
+    """Agents or sentinels that must find the master down before one acts, at most members - 1. Default: more than half of members."""
     down_after_milliseconds: NotRequired[int]
-    """How long the master may not answer before a sentinel finds it down, 500 to 600000. Default: 1000."""
+    """How long the master may not answer before it is found down, 500 to 600000. Default: 1000."""
     announce: NotRequired[Announce]
     """address or hostname: what sentinels call the members, and these each other. Can't change once there is data. Default: address."""
     termination_grace_seconds: NotRequired[int]

@@ -89,10 +89,13 @@ def containers(
         "NAMESPACE": "$metadata.namespace",
         "ANNOUNCE": sentinel.announce.value,
     }
-    settings: dict[str, pulumi.Input[str]] = {
-        "CACHE_PORT": str(SENTINEL_PORT),
+    limits: dict[str, pulumi.Input[str]] = {
         "QUORUM": str(sentinel.quorum),
         "DOWN_AFTER_MILLISECONDS": str(sentinel.down_after_milliseconds),
+    }
+    settings: dict[str, pulumi.Input[str]] = {
+        "CACHE_PORT": str(SENTINEL_PORT),
+        **limits,
         "FAILOVER_TIMEOUT_MILLISECONDS": str(FAILOVER_TIMEOUT_MILLISECONDS),
         "HANDOVER_SECONDS": str(HANDOVER_SECONDS),
     }
@@ -114,7 +117,7 @@ def containers(
             "name": "agent",
             "image": runtime_image,
             "command": ["caches", "sentinel-agent", *pod.trusted(mounts)],
-            "env": pod.variables({**own, "POD_UID": "$metadata.uid", "POD_IPS": "$status.podIPs"}),
+            "env": pod.variables({**own, **limits, "POD_UID": "$metadata.uid", "POD_IPS": "$status.podIPs"}),
             "ports": [{"name": "agent", "container_port": AGENT_PORT}],
             "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
             "security_context": pod.CONTAINER_SECURITY,

@@ -14,9 +14,10 @@ from caches_runtime.ops.sentinel import handover
 from caches_runtime.ops.sentinel.agent import Agent
 from caches_runtime.ops.sentinel.election import NotElected, elect, publish
 from caches_runtime.ops.sentinel.handover import NoSuccessor
+from caches_runtime.ops.sentinel.hearing import Limits
 from caches_runtime.ops.sentinel.members import Member, ServerState, ask
 from caches_runtime.ops.sentinel.roles import MASTER
-from caches_runtime.ops.sentinel.status import Status
+from caches_runtime.ops.sentinel.status import Silence, Status, silence_of
 from caches_runtime.ops.sentinel.succession import Progress
 
 
@@ -55,7 +56,8 @@ async def run_agent(given: dict[str, Any]) -> None:
     own = given["own"]
     known = members(given, own)
     shown = Shown(known[own].pod, Path(given["service"]))
-    agent = Agent(given["group"], known, known[own], shown, Path(given["run"]), Path(given["data"]))
+    limits = Limits(given["down_after_seconds"], len(known) // 2 + 1)
+    agent = Agent(given["group"], known, known[own], limits, shown, Path(given["run"]), Path(given["data"]))
     agent.status.serve()
     await agent.run()
 
@@ -108,12 +110,17 @@ async def run_views(given: dict[str, Any]) -> dict[str, Any]:
 
 async def run_status(given: dict[str, Any]) -> None:
     """Tells over HTTP what is in a file: `master`, `slave`, or nothing."""
-    status = Status(Progress)
+    status = Status(Progress, lambda: Silence("", 0))
     status.serve()
     while True:
         role = Path(given["file"]).read_text()
         status.update(ServerState(role, 0, "", True, True, False, False), serving=bool(role))
         await asyncio.sleep(0.02)
+
+
+async def run_silences(given: dict[str, Any]) -> dict[str, Any]:
+    silences = await ask(members(given), silence_of)
+    return {member.pod: asdict(silence) for member, silence in silences.items()}
 
 
 COMMANDS = {
@@ -125,6 +132,7 @@ COMMANDS = {
     "take_over": run_take_over,
     "states": run_states,
     "views": run_views,
+    "silences": run_silences,
 }
 
 if __name__ == "__main__":

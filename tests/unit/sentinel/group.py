@@ -33,6 +33,9 @@ class Group:
         self._closing = closing
         self.sentinels: dict[Pod, Script] = {}
         self.agents: dict[Pod, subprocess.Popen[bytes]] = {}
+        # Of who must not notice a hung master in a test.
+        self.sentinels_down_after_milliseconds = 1000
+        self.agents_down_after_seconds = 1.0
         for pod in self.pods:
             pod.replication = REPLICATION
             pod.announce = announce
@@ -64,13 +67,14 @@ class Group:
             "MEMBERS": str(len(self.pods)),
             "QUORUM": str(len(self.pods) // 2 + 1),
             "CACHE_PORT": str(SENTINEL_PORT),
-            "DOWN_AFTER_MILLISECONDS": "1000",
+            "DOWN_AFTER_MILLISECONDS": str(self.sentinels_down_after_milliseconds),
             "FAILOVER_TIMEOUT_MILLISECONDS": str(FAILOVER_TIMEOUT_MILLISECONDS),
             "HANDOVER_SECONDS": str(HANDOVER_SECONDS),
         }
 
     def start_agent(self, pod: Pod) -> None:
-        given = {**self._given(), "own": self.pods.index(pod), "run": str(pod.folder / "run"), "data": str(pod.folder / "data")}
+        folders = {"run": str(pod.folder / "run"), "data": str(pod.folder / "data")}
+        given = {**self._given(), "own": self.pods.index(pod), "down_after_seconds": self.agents_down_after_seconds, **folders}
         with (pod.folder / "agent.log").open("ab") as log:
             words = pod.beside("setpriv", "--pdeathsig=KILL", sys.executable, str(DRIVER), "agent", json.dumps(given))
             agent = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from caches_runtime.ops.sentinel.agent import Agent
+from caches_runtime.ops.sentinel.hearing import Limits
 from caches_runtime.ops.sentinel.members import Member, ServerState
 from caches_runtime.ops.sentinel.succession import Progress, Record
 
@@ -39,7 +40,7 @@ def server(role: str, offset: int, rewriting: bool) -> ServerState:
 def test_progress_is_noted_once_the_data_is_on_disk(seen: list[tuple[str, bool]], kept: int | None, tmp_path: Path) -> None:
     """After a full copy the old file is loaded until the new one is complete. On a master a rewrite loses nothing."""
     own = Member(0, "10.0.0.1", "password", "cache")
-    agent = Agent("cache", [own], own, Nobody(), tmp_path, tmp_path)
+    agent = Agent("cache", [own], own, Limits(1, 1), Nobody(), tmp_path, tmp_path)
     for offset, (role, rewriting) in enumerate(seen):
         agent._note(3, server(role, offset, rewriting))
     assert Record(tmp_path / "progress.json").read() == (Progress() if kept is None else Progress(3, kept))

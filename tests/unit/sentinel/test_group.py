@@ -15,6 +15,8 @@ from unit.servers import Pod, call, find_programs
 SYNCED = {"aof_fsync": "always"}
 ON_THREE_DISKS = "WAITAOF 1 2 2000"
 ON_TWO_DISKS = "WAITAOF 1 1 2000"
+# In milliseconds: longer than any test takes.
+NEVER = 600_000
 
 
 @pytest.fixture(params=["redis", "valkey"])
@@ -164,7 +166,12 @@ def test_sentinel_does_not_choose_among_restarted_servers_while_the_last_master_
     assert until(lambda: writer.lost(emptied) == [], 10)
 
 
-def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(members: Group) -> None:
+@pytest.mark.parametrize("noticed_by", ["agents", "sentinels"])
+def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(members: Group, noticed_by: str) -> None:
+    if noticed_by == "agents":
+        members.sentinels_down_after_milliseconds = NEVER
+    else:
+        members.agents_down_after_seconds = NEVER / 1000
     master = members.serve()
     with Writer(members, confirmed="WAIT 1 1000") as writer:
         writer.await_more()
@@ -178,6 +185,24 @@ def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(me
         new = members.await_settled()
     assert new is not master
     assert writer.lost(new) == []
+
+
+def test_an_agent_that_nobody_confirms_does_not_replace_a_master_that_hangs(members: Group) -> None:
+    members.sentinels_down_after_milliseconds = NEVER
+    master = members.serve()
+    alone, other = members.others(master)
+    for pod in (master, other):
+        end(members.agents[pod])
+    master.server.process.send_signal(signal.SIGSTOP)
+    try:
+        assert until(lambda: members.drive("silences")[alone.name]["seconds"] > 3, 40), members.logs()
+        assert members.roles()[other.name] == master.address, "nobody was promoted"
+        assert members.shown() is master
+    finally:
+        master.server.process.send_signal(signal.SIGCONT)
+    members.start_agent(master)
+    members.start_agent(other)
+    assert members.await_settled() is master
 
 
 def test_without_a_majority_of_sentinels_nothing_is_moved(members: Group) -> None:

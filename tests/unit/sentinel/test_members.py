@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from caches_runtime.ops.sentinel.members import Member, ServerState, ask, majority, parse_info
 from hypothesis import given
@@ -76,7 +79,7 @@ def reply(replication: str, *, loading: int = 0, before: str = "") -> str:
     return before + COMMON.format(loading=loading) + replication
 
 
-def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields: bool) -> ServerState:
+def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields: Any) -> ServerState:
     return ServerState("slave", offset, master, link_up, linked_once, **{"loading": False, "stopping": False, **fields})
 
 
@@ -93,6 +96,9 @@ def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields
         (reply(LINKED, before="aof_rewrite_scheduled:1\n"), replica("10.0.0.1", 4700, True, True, rewriting=True)),
         (reply(LINKED, before="aof_last_bgrewrite_status:err\n"), replica("10.0.0.1", 4700, True, True, rewriting=True)),
         (reply(LINKED, before="aof_last_bgrewrite_status:ok\n"), replica("10.0.0.1", 4700, True, True)),
+        (reply(LINKED, before="aof_last_write_status:err\n"), replica("10.0.0.1", 4700, True, True, keeps_writes=False)),
+        (reply(LINKED, before="aof_last_write_status:ok\n"), replica("10.0.0.1", 4700, True, True)),
+        (reply(LINKED, before="uptime_in_seconds:77\n"), replica("10.0.0.1", 4700, True, True, uptime_seconds=77)),
         (reply(NEVER), replica("127.0.0.1", 1, False, False)),
         (reply(NEVER, loading=1), replica("127.0.0.1", 1, False, False, loading=True)),
         (reply(MASTER, before=STOPPING), ServerState("master", 4711, "", False, True, False, True)),
@@ -143,6 +149,21 @@ def test_only_those_that_answer_are_in_the_answers() -> None:
         return 10 * member.ordinal
 
     assert run(ask(members, question)) == {members[0]: 0, members[4]: 40}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "patience", "answered"),
+    [(2, 0.05, 2), (1, 0.05, 3), (2, None, 3)],
+    ids=["most have answered", "most have not", "all are waited for"],
+)
+def test_with_a_patience_the_last_ones_are_not_waited_for(prompt: int, patience: float | None, answered: int) -> None:
+    members = [Member(ordinal, "10.0.0.1", "password", "cache") for ordinal in range(3)]
+
+    async def question(member: Member) -> int:
+        await asyncio.sleep(0 if member.ordinal < prompt else 0.3)
+        return member.ordinal
+
+    assert run(ask(members, question, patience)) == {member: member.ordinal for member in members[:answered]}
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_member_that_does_not_answer() -> None:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 from caches_runtime.ops.sentinel.members import Member, ServerState
-from caches_runtime.ops.sentinel.status import Status, restored_of
+from caches_runtime.ops.sentinel.status import Silence, Status, restored_of, silence_of
 from caches_runtime.ops.sentinel.succession import Progress
 from unit.sentinel.loop import run
 
 RESTORED = Progress(7, 4711)
+SILENCE = Silence("10.0.0.1", 1.5)
 HERE = Member(0, "127.0.0.1", "password", "cache")
 
 
@@ -35,7 +36,7 @@ def port() -> int:
 
 @pytest.fixture
 def status(port: int) -> Status:
-    status = Status(lambda: RESTORED)
+    status = Status(lambda: RESTORED, lambda: SILENCE)
     status.serve(port)
     return status
 
@@ -78,6 +79,10 @@ def test_others_learn_how_new_the_data_was_that_the_server_found(status: Status,
     assert run(restored_of(HERE, port)) == RESTORED
 
 
+def test_others_learn_how_long_the_master_was_not_heard(status: Status, port: int) -> None:
+    assert run(silence_of(HERE, port)) == SILENCE
+
+
 @contextlib.contextmanager
 def answering(reply: bytes) -> Iterator[int]:
     """A port where every question is answered so, and cut off then."""
@@ -108,8 +113,9 @@ def answering(reply: bytes) -> Iterator[int]:
     ],
 )
 def test_an_agent_that_is_cut_off_or_broken_counts_as_one_that_does_not_answer(reply: bytes) -> None:
-    with answering(reply) as port, pytest.raises(ConnectionError):
-        run(restored_of(HERE, port))
+    for question in (restored_of, silence_of):
+        with answering(reply) as port, pytest.raises(ConnectionError):
+            run(question(HERE, port))
 
 
 def test_where_no_agent_listens_there_is_no_answer() -> None:

@@ -8,7 +8,6 @@ import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,11 +15,13 @@ from caches_runtime.ops.sentinel import handover
 from caches_runtime.ops.sentinel.certificate import Renewal
 from caches_runtime.ops.sentinel.election import NotElected, elect
 from caches_runtime.ops.sentinel.handover import NoSuccessor
-from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask, majority
+from caches_runtime.ops.sentinel.hearing import Hearing, Limits
+from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask
 from caches_runtime.ops.sentinel.roles import MASTER, REPLICA, UNAVAILABLE
 from caches_runtime.ops.sentinel.spinning import Watch
 from caches_runtime.ops.sentinel.status import Status, restored_of
 from caches_runtime.ops.sentinel.succession import HANDOVER_SECONDS, Claim, Progress, Record, successor
+from caches_runtime.ops.sentinel.survey import named, survey
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,12 @@ WATCH_SECONDS = 0.1
 SURVEY_SECONDS = 1.0
 # How long a handed over pod goes on, so that the Service has moved before clients connect again.
 _SERVICE_SECONDS = 1.0
-# Nodes apply changes of endpoints at most once a second by default (kube-proxy's minSyncPeriod), and the end of a pod is one:
-# after this time the Service's change is applied at once.
-_QUIET_SECONDS = 1.1
+# Nodes apply changes of endpoints at most once a second by default (kube-proxy's minSyncPeriod), and the end of a pod is one.
+# In a roll it comes right after another one, a pod that got ready, and waits for up to a second itself. After this time the
+# Service's change is applied at once.
+_QUIET_SECONDS = 2.1
+_APPLIED_SECONDS = 0.2
+_POLL_SECONDS = 0.02
 # How long the own server may not answer and still count as serving: a slow command must not cost its clients their connections.
 _SILENT_SECONDS = 1.0
 _ATTEMPTS = 3
@@ -44,28 +48,18 @@ class Shower(Protocol):
     async def master(self) -> str | None: ...
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What the group looks like."""
-
-    master: Member | None
-    """Whom a strict majority of the sentinels names."""
-    epoch: int
-    state: ServerState | None
-    """Of that member's server, if it answers."""
-
-
 class Agent:
     """Runs until its pod is stopped."""
 
-    def __init__(self, group: str, members: list[Member], own: Member, roles: Shower, run: Path, data: Path) -> None:
+    def __init__(self, group: str, members: list[Member], own: Member, limits: Limits, roles: Shower, run: Path, data: Path) -> None:
         self._group = group
         self._members = members
         self._own = own
         self._roles = roles
         self._run = run
         self._record = Record(data / "progress.json")
-        self.status = Status(self._record.read)
+        self._hearing = Hearing(members, own, limits)
+        self.status = Status(self._record.read, self._hearing.silence)
         self._was_master = False
         self._heard = 0.0
         self._settled = False
@@ -82,7 +76,11 @@ class Agent:
     async def run(self) -> None:
         """Returns when the pod is being stopped and its server has ended."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stopping.set)
-        await asyncio.gather(self._watch(), self._survey_for_ever())
+        async with asyncio.TaskGroup() as tasks:
+            beside = [tasks.create_task(self._hearing.run(self._replace_lost)), tasks.create_task(self._follow_news())]
+            await asyncio.gather(self._watch(), self._survey_for_ever())
+            for task in beside:
+                task.cancel()
 
     async def _watch(self) -> None:
         """The own server, at short intervals: a planned stop and a dead process are noticed at once."""
@@ -101,6 +99,8 @@ class Agent:
             if self._stop_wanted() and not released.exists():
                 await self._try("hand over", self._release)
                 released.touch()
+            elif state is not None and state.is_master and not state.keeps_writes:
+                await self._try("leave the full disk", self._leave_full_disk)
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _own_state(self) -> ServerState | None:
@@ -129,11 +129,52 @@ class Agent:
         new = await self._repeat(handover.hand_over)
         deadline = time.monotonic() + _SERVICE_SECONDS
         while await self._roles.master() != new.pod and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_POLL_SECONDS)
         await handover.disconnect_clients(self._own)
+        # Nodes apply the change a moment later: who was led here again before that goes once more.
+        await asyncio.sleep(_APPLIED_SECONDS)
+        await handover.disconnect_clients(self._own)
+
+    async def _leave_full_disk(self) -> None:
+        """It refuses writes, and others may not have to."""
+        if any(state.keeps_writes for state in (await handover.followers(self._members, self._own)).values()):
+            await self._repeat(handover.hand_over)
+            await handover.disconnect_clients(self._own)
 
     async def _replace_own(self) -> None:
         await self._repeat(handover.take_over)
+
+    async def _replace_lost(self, master: Member) -> None:
+        """Enough agents have not heard the master for too long, and this one acts for them."""
+
+        async def replace() -> None:
+            if (await named(self._members))[0] is master:
+                await handover.take_over(self._members, self._group, master, lambda: self._hearing.misses(master))
+
+        await self._try("replace the lost master", replace)
+
+    async def _follow_news(self) -> None:
+        """A new master is shown at once: the survey may still be waiting for the old one's answer."""
+
+        async def follow() -> None:
+            async for switched in self._own.news(SURVEY_SECONDS):
+                if switched:
+                    self._wake.set()
+                    await self._show_new_master()
+
+        while True:
+            await self._try("listen to the sentinel", follow)
+            await asyncio.sleep(SURVEY_SECONDS)
+
+    async def _show_new_master(self) -> None:
+        state = await self._own.state()
+        deadline = time.monotonic() + SURVEY_SECONDS
+        while state.is_master and time.monotonic() < deadline:
+            if (await named(self._members))[0] is self._own:
+                self.status.update(state, serving=True)
+                await self._roles.show(MASTER)
+                return
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _repeat(self, move: Callable[[Sequence[Member], str, Member], Awaitable[Member]]) -> Member:
         """Moves the role away from the own server, with some patience: votes may go to somebody else, a replica may be behind."""
@@ -161,18 +202,18 @@ class Agent:
 
     async def _look(self) -> None:
         self._settled = False
-        survey = await self._survey()
-        if self._was_master and survey.master is not self._own:
+        seen = await survey(self._members)
+        if self._was_master and seen.master is not self._own:
             # Said also while the own server hangs, and can't be asked.
             self.status.withdraw()
         own = await self._own.state()
-        if survey.master is None:
+        if seen.master is None:
             self.status.update(own, serving=False)
             return
-        if survey.state is not None and survey.state.is_master:
+        if seen.state is not None and seen.state.is_master:
             self._masterless_since = None
-            await self._fit_in(survey.master, survey.epoch, own)
-        elif survey.state is not None or not own.linked_once:
+            await self._fit_in(seen.master, seen.epoch, own)
+        elif seen.state is not None or not own.linked_once:
             # It was restarted, and so were perhaps all others. One that is only gone is the sentinels' matter.
             await self._begin()
 
@@ -182,13 +223,15 @@ class Agent:
             await self._step_down(master)
         else:
             self._second_master_since = None
-            if master is not self._own and own.master != master.address:
+            # Asked once more: a master that hung may have been waited for, and another one be named since.
+            if master is not self._own and own.master != master.address and (await named(self._members))[0] is master:
                 await handover.follow(self._own, master)
         own = await self._own.state()
         is_master = own.is_master and master is self._own
         self._settled = is_master or own.link_up
         self.status.update(own, serving=self._settled)
         if self._settled:
+            self._hearing.listen_to(master)
             if not own.eligible:
                 await handover.make_eligible(self._own)
             self._note(epoch, own)
@@ -234,14 +277,6 @@ class Agent:
 
     async def _restored(self, member: Member) -> Progress:
         return self._record.read() if member is self._own else await restored_of(member)
-
-    async def _survey(self) -> Survey:
-        views = await ask(self._members, lambda member: member.view())
-        named = majority([view.master for view in views.values()], len(self._members))
-        master = next((member for member in self._members if member.address == named), None)
-        epoch = max((view.config_epoch for view in views.values() if view.master == named), default=0)
-        states = await ask([master] if master else [], lambda member: member.state())
-        return Survey(master, epoch, next(iter(states.values()), None))
 
     async def _try(self, what: str, action: Callable[[], Awaitable[None]]) -> None:
         """What fails is tried again when it is needed again."""

@@ -12,7 +12,7 @@ import random
 import secrets
 from collections.abc import Sequence
 
-from caches_runtime.ops.sentinel.members import SENTINEL_PORT, SERVER_PORT, Member, SentinelView, ask
+from caches_runtime.ops.sentinel.members import PATIENCE_SECONDS, SENTINEL_PORT, SERVER_PORT, Member, SentinelView, ask
 
 _HELLO = "__sentinel__:hello"
 _ATTEMPTS = 5
@@ -25,7 +25,7 @@ class NotElected(Exception):
 async def elect(members: Sequence[Member], group: str) -> int:
     """An epoch that this agent alone may publish under. Raises NotElected."""
     for attempt in range(_ATTEMPTS):
-        views = await ask(members, lambda member: member.view())
+        views = await ask(members, lambda member: member.view(), PATIENCE_SECONDS)
         epoch = max((view.config_epoch for view in views.values()), default=0) + 1
         # One more attempt inside: the epoch of the last vote is only known from an answer.
         for _ in range(2):
@@ -55,7 +55,7 @@ async def _campaign(views: dict[Member, SentinelView], epoch: int) -> tuple[int,
 
 async def publish(members: Sequence[Member], group: str, master: Member, epoch: int) -> int:
     """Tells every sentinel who is master under an epoch that was won; how many were told."""
-    views = await ask(members, lambda member: member.view())
+    views = await ask(members, lambda member: member.view(), PATIENCE_SECONDS)
 
     async def tell(member: Member) -> int:
         # A message names its sender, which must be another sentinel of the group than the one it goes to.
@@ -65,4 +65,4 @@ async def publish(members: Sequence[Member], group: str, master: Member, epoch: 
         said = [sender.address, SENTINEL_PORT, views[sender].id, epoch, group, master.address, SERVER_PORT, epoch]
         return int(await member.sentinel("PUBLISH", _HELLO, ",".join(map(str, said))))
 
-    return sum((await ask(list(views), tell)).values())
+    return sum((await ask(members, tell)).values())

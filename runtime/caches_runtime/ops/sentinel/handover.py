@@ -1,11 +1,11 @@
-"""Moves the master role: planned, without losing a write, or after the master's process has died."""
+"""Moves the master role: planned, without losing a write, or from a master that has died or is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from caches_runtime.ops.sentinel.election import elect, publish
 from caches_runtime.ops.sentinel.members import SERVER_PORT, Member, ServerState, ask
@@ -17,6 +17,8 @@ PAUSE_SECONDS = 5.0
 # What is left of the pause when a replica is promoted, so that it has not ended before the old master is demoted.
 _PAUSE_MARGIN_SECONDS = 2.0
 _POLL_SECONDS = 0.002
+# What a replica may lack and receive while writes wait, unnoticed: clients write while the members are asked.
+_NEAR_BYTES = 1024 * 1024
 
 
 class NoSuccessor(Exception):
@@ -28,8 +30,7 @@ async def hand_over(members: Sequence[Member], group: str, master: Member) -> Me
 
     Whatever fails, one master accepts writes afterwards: until the replica is promoted the old one, whose pause ends by itself.
     """
-    candidates = await followers(members, master)
-    successor = best(candidates)
+    successor = youngest(await followers(members, master))
     epoch = await elect(members, group)
     started = time.monotonic()
     await _pause(master)
@@ -52,13 +53,18 @@ async def hand_over(members: Sequence[Member], group: str, master: Member) -> Me
     return successor
 
 
-async def take_over(members: Sequence[Member], group: str, dead: Member) -> Member:
-    """Makes the replica that has most the master, because the master's process is dead. Raises NoSuccessor or NotElected."""
-    successor = best(await followers(members, dead))
+async def take_over(members: Sequence[Member], group: str, lost: Member, is_lost: Callable[[], bool] = lambda: True) -> Member:
+    """Makes the replica that has most the master, because the master is dead or lost. Raises NoSuccessor or NotElected.
+
+    `is_lost` is asked once more when nobody else can act any more: a master that only hung may have come back.
+    """
+    successor = best(await followers(members, lost))
     epoch = await elect(members, group)
+    if not is_lost():
+        raise NoSuccessor(f"{lost} answers again")
     await promote(successor)
     await settle(members, group, successor, epoch)
-    log.warning("%s has died: %s took over in epoch %d", dead, successor, epoch)
+    log.warning("%s is lost: %s took over in epoch %d", lost, successor, epoch)
     return successor
 
 
@@ -106,10 +112,21 @@ async def followers(members: Sequence[Member], master: Member) -> dict[Member, S
 
 
 def best(candidates: dict[Member, ServerState]) -> Member:
-    """The one with the highest offset; of equals the highest ordinal, which a rolling update restarts first. Raises NoSuccessor."""
+    """The one with the highest offset; of equals the highest ordinal. Raises NoSuccessor."""
     if not candidates:
         raise NoSuccessor("no replica that has the master's data answers")
     return max(candidates, key=lambda member: (candidates[member].offset, member.ordinal))
+
+
+def youngest(candidates: dict[Member, ServerState]) -> Member:
+    """Of those that are hardly behind, the one that was started last: a roll, or an upgrade of nodes, has been there already, and
+    does not come to it again soon. One that has lost its link, or has a full disk, only when there is no other. Raises NoSuccessor.
+    """
+    most = candidates[best(candidates)].offset
+    near = {member: state for member, state in candidates.items() if most - state.offset <= _NEAR_BYTES}
+    return min(
+        near, key=lambda member: (not near[member].link_up, not near[member].keeps_writes, near[member].uptime_seconds, -member.ordinal)
+    )
 
 
 async def _pause(master: Member) -> None:

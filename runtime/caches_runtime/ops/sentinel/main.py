@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caches_runtime.ops.sentinel.agent import Agent
+from caches_runtime.ops.sentinel.hearing import Limits
 from caches_runtime.ops.sentinel.members import SERVER_PORT, Member
 from caches_runtime.ops.sentinel.roles import OwnPod, Roles
 
@@ -24,6 +25,7 @@ class Settings:
     engine: str
     namespace: str
     own: OwnPod
+    limits: Limits
     password_file: Path
     run_folder: Path
     data_folder: Path
@@ -51,7 +53,7 @@ async def _run(settings: Settings) -> None:
         members.append(Member(ordinal, known_as, password, settings.group, host, settings.ca_file))
     own = next(member for member in members if member.pod == settings.own.name)
     roles = Roles(settings.group, settings.engine, SERVER_PORT, settings.own)
-    agent = Agent(settings.group, members, own, roles, settings.run_folder, settings.data_folder)
+    agent = Agent(settings.group, members, own, settings.limits, roles, settings.run_folder, settings.data_folder)
     agent.status.serve()
     await agent.run()
 

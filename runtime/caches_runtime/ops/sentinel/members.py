@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ SENTINEL_PORT = 26379
 USER = "system"
 # A server that does not answer in this time can't take part in anything that is to take less than a second.
 TIMEOUT_SECONDS = 0.5
+# How much longer than most others a member may take, where somebody waits for it.
+PATIENCE_SECONDS = 0.1
 
 Result = TypeVar("Result")
 # Everything that not answering can look like; redis-py lets some of the first kind through.
@@ -47,6 +49,9 @@ class ServerState:
     """Whether Sentinel may choose it; as a replica, a server starts without that."""
     rewriting: bool = False
     """Whether the append-only file is made anew: after a full copy, a restart before its end would load what was there before."""
+    uptime_seconds: int = 0
+    keeps_writes: bool = True
+    """Whether its append-only file took the last write: else, as a master, it refuses them."""
 
     @property
     def is_master(self) -> bool:
@@ -82,6 +87,8 @@ class Member:
         self.address = address
         self._group = group
         self.host = host or address
+        self._password = password
+        self._ca_file = ca_file
         self._server = _client(self.host, SERVER_PORT, password, ca_file)
         self._sentinel = _client(self.host, SENTINEL_PORT, password, ca_file)
 
@@ -99,6 +106,17 @@ class Member:
     async def sentinel(self, *command: str | int) -> Any:
         """Runs a command on the sentinel."""
         return await self._sentinel.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    def line(self, timeout_seconds: float) -> Redis:
+        """A further connection to the server, with another patience."""
+        return _client(self.host, SERVER_PORT, self._password, self._ca_file, timeout_seconds)
+
+    async def news(self, seconds: float) -> AsyncIterator[bool]:
+        """True when the sentinel has followed a new master, False when it has not for so many seconds. Raises one of UNREACHABLE."""
+        async with self._sentinel.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe("+switch-master")
+            while True:
+                yield await channel.get_message(timeout=seconds) is not None
 
     async def state(self) -> ServerState:
         """Raises one of UNREACHABLE."""
@@ -151,6 +169,8 @@ def parse_info(info: str) -> ServerState:
         eligible=fields.get("slave_priority") != "0",
         rewriting="1" in (fields.get("aof_rewrite_in_progress"), fields.get("aof_rewrite_scheduled"))
         or fields.get("aof_last_bgrewrite_status") == "err",
+        uptime_seconds=int(fields.get("uptime_in_seconds", 0)),
+        keeps_writes=fields.get("aof_last_write_status") != "err",
     )
 
 
@@ -164,8 +184,13 @@ def majority(values: Iterable[str], total: int) -> str | None:
     return most[0][0] if most and most[0][1] > total // 2 else None
 
 
-async def ask(members: Sequence[Member], question: Callable[[Member], Awaitable[Result]]) -> dict[Member, Result]:
-    """The answers of those that answered, asked at the same time."""
+async def ask(
+    members: Sequence[Member], question: Callable[[Member], Awaitable[Result]], patience: float | None = None
+) -> dict[Member, Result]:
+    """The answers of those that answered, asked at the same time.
+
+    With a patience, whoever takes so many seconds longer than more than half of them is not waited for.
+    """
 
     async def answer(member: Member) -> Result | None:
         try:
@@ -173,11 +198,20 @@ async def ask(members: Sequence[Member], question: Callable[[Member], Awaitable[
         except UNREACHABLE:
             return None
 
-    answers = await asyncio.gather(*(answer(member) for member in members))
-    return {member: given for member, given in zip(members, answers, strict=True) if given is not None}
+    asked = {member: asyncio.create_task(answer(member)) for member in members}
+    waiting, timeout = set(asked.values()), None
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            break
+        answered = sum(task.done() and task.result() is not None for task in asked.values())
+        timeout = patience if answered > len(members) // 2 else None
+    for task in waiting:
+        task.cancel()
+    return {member: given for member, task in asked.items() if task not in waiting and (given := task.result()) is not None}
 
 
-def _client(host: str, port: int, password: str, ca_file: Path | None) -> Redis:
+def _client(host: str, port: int, password: str, ca_file: Path | None, timeout_seconds: float = TIMEOUT_SECONDS) -> Redis:
     client = Redis(
         host=host,
         port=port,
@@ -185,8 +219,8 @@ def _client(host: str, port: int, password: str, ca_file: Path | None) -> Redis:
         password=password,
         decode_responses=True,
         protocol=2,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),
         driver_info=None,  # else it sends commands of its own, which this user may not
     )
