@@ -6,10 +6,9 @@ Needs Linux and root, as the embedded cluster does. Prints a table and keeps eve
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Callable
 
-from cluster.deployed import NODE, eventually, writers
+from cluster.deployed import writers
 from cluster.faults.group import Group
 
 from bench.gaps import Bench, Case, Sample, apply, main, of_writers, on_three_nodes
@@ -37,25 +36,17 @@ def under_writes(fault: Fault) -> Callable[[Group], dict[str, Sample]]:
     return run
 
 
-def another_master(group: Group, master: str) -> None:
-    eventually(lambda: group.master() not in ("", master), "another master")
-
-
 def hang(group: Group, master: str) -> None:
     group.signal(master, "server", signal.SIGSTOP)
     try:
-        another_master(group, master)
+        group.await_another_master(master)
     finally:
         group.signal(master, "server", signal.SIGCONT)
 
 
-def lose_node(group: Group, master: str) -> None:
-    number = group.node_number(master)
-    subprocess.run([NODE, "cut", number], check=True)
-    try:
-        another_master(group, master)
-    finally:
-        subprocess.run([NODE, "heal", number], check=True)
+def lose_node(group: Group, _: str) -> None:
+    with group.masters_node_cut():
+        pass
 
 
 def restart_all(group: Group, _: str) -> None:

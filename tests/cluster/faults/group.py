@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cluster.deployed import eventually
+from cluster.deployed import NODE, eventually
 from cluster.faults.observed import Observed
 
 ROLE = "pulumi-caches/role"
 
 
 class Group(Observed):
-    """One SentinelGroup named `cache` with three members."""
+    """One SentinelGroup named `cache`, with three members unless that is changed."""
 
     def __init__(self, scratch: Path, namespace: str) -> None:
         super().__init__(scratch, namespace, "SentinelGroup")
-        self.members = 3
         self.hostnames = False
 
     def pod_names(self) -> list[str]:
-        return [f"cache-{ordinal}" for ordinal in range(self.members)]
+        return [f"cache-{ordinal}" for ordinal in range(self.args.get("members", 3))]
 
     def master(self) -> str:
         """The pod that the master's Service leads to; empty while there is none."""
@@ -31,10 +33,6 @@ class Group(Observed):
         endpoints = json.loads(found)["endpoints"]
         assert len(endpoints) == 1, "a Service of a master has one endpoint"
         return str(endpoints[0]["targetRef"]["name"])
-
-    def node_number(self, pod: str) -> str:
-        """The number of the node that a pod is on."""
-        return str(self.get("pod", pod)["spec"]["nodeName"]).removeprefix("node-")
 
     def known_as(self, pod: str) -> str:
         """What members and sentinels call one."""
@@ -52,6 +50,21 @@ class Group(Observed):
             return isinstance(keys, int) and keys >= before + 100
 
         eventually(more, "clients write")
+
+    def await_another_master(self, master: str) -> None:
+        eventually(lambda: self.master() not in ("", master), "another master")
+
+    @contextmanager
+    def masters_node_cut(self) -> Iterator[str]:
+        """The master's node, and with it its zone, is away during the block, which begins when another one is the master."""
+        master = self.master()
+        number = self.node_number(master)
+        subprocess.run([NODE, "cut", number], check=True)
+        try:
+            self.await_another_master(master)
+            yield master
+        finally:
+            subprocess.run([NODE, "heal", number], check=True)
 
     def fault(self) -> str:
         roles = {pod: self.ask(pod, "ROLE") for pod in self.pod_names()}

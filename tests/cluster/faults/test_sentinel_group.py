@@ -7,9 +7,21 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster.deployed import NODE, call, eventually, writers
+from cluster.faults.changes import (
+    change_configuration,
+    delete_master,
+    drain_masters_node,
+    grow_and_shrink,
+    restart_all,
+    rotate_password,
+    upgrade_engine,
+)
+from cluster.faults.disk import full, small
 from cluster.faults.group import Group
 
 pytestmark = pytest.mark.cluster
@@ -21,10 +33,6 @@ Fault = Callable[[Group], None]
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     with Group(tmp_path_factory.mktemp("group"), "group").deployed() as group:
         yield group
-
-
-def delete_master(group: Group) -> None:
-    group.kubectl("delete", "pod", group.master())
 
 
 def force_delete_master(group: Group) -> None:
@@ -53,10 +61,17 @@ def hang_master(group: Group) -> None:
     hung = group.master()
     group.signal(hung, "server", signal.SIGSTOP)
     try:
-        eventually(lambda: group.master() != hung, "another master")
+        group.await_another_master(hung)
     finally:
         group.signal(hung, "server", signal.SIGCONT)
-    assert "NOREPLICAS" in (reply := str(group.ask(hung, "SET", "woken", "1"))) or "ReadOnlyError" in reply, reply
+    # In its first moment awake it has not noticed yet that its replicas have left.
+    eventually(lambda: refuses(group, hung), "the woken master refuses writes", 5)
+    assert all(refuses(group, hung) for _ in range(20))
+
+
+def refuses(group: Group, pod: str) -> bool:
+    reply = str(group.ask(pod, "SET", "woken", "1"))
+    return "NOREPLICAS" in reply or "ReadOnlyError" in reply or "ConnectionError" in reply
 
 
 def cut_master_off(group: Group) -> None:
@@ -64,7 +79,7 @@ def cut_master_off(group: Group) -> None:
     cut = group.master()
     group.cut(cut)
     try:
-        eventually(lambda: group.master() != cut, "another master")
+        group.await_another_master(cut)
     finally:
         group.heal(cut)
 
@@ -73,7 +88,7 @@ def kill_twice(group: Group) -> None:
     """The second master as soon as it is one."""
     first = group.master()
     group.signal(first, "server", signal.SIGKILL)
-    eventually(lambda: group.master() != first, "another master")
+    group.await_another_master(first)
     group.signal(group.master(), "server", signal.SIGKILL)
 
 
@@ -98,40 +113,44 @@ def garble_sentinels_file(group: Group) -> None:
     group.signal(pod, "sentinel", signal.SIGKILL)
 
 
-def drain_masters_node(group: Group) -> None:
-    node = str(group.get("pod", group.master())["spec"]["nodeName"])
-    try:
-        group.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s", "--pod-selector=!unrelated")
-    finally:
-        group.kubectl("uncordon", node)
-
-
 def cut_masters_node_off(group: Group) -> None:
-    """The node, and with it its zone, is away until another one is the master."""
+    with group.masters_node_cut():
+        pass
+
+
+def fill_masters_disk(group: Group) -> None:
+    """Its server refuses writes then: another one takes them."""
+    pod = group.replicas()[0]
+    with small(group, pod) as folder:
+        # What was started last is handed over to.
+        group.kubectl("delete", "pod", group.master())
+        group.await_whole(quiet=False)
+        assert group.master() == pod
+        with full(group, pod, folder):
+            group.await_another_master(pod)
+
+
+def run_out_of_memory(group: Group) -> None:
+    """A command that needs more than the container may have: the kernel ends the server."""
     master = group.master()
-    number = group.node_number(master)
-    subprocess.run([NODE, "cut", number], check=True)
-    try:
-        eventually(lambda: group.master() != master, "another master")
-    finally:
-        subprocess.run([NODE, "heal", number], check=True)
+    assert "ConnectionError" in str(group.ask(master, "EVAL", "return #string.rep('x', 400000000)", "0"))
+    eventually(lambda: _last_end(group, master) == "OOMKilled", "the kernel ended it")
 
 
-def change_configuration(group: Group) -> None:
-    group.arguments(hz=20)
-    group.up()
-    group.await_ready()
+def _last_end(group: Group, pod: str) -> str:
+    [server] = [status for status in group.get("pod", pod)["status"]["containerStatuses"] if status["name"] == "redis"]
+    return str(server["lastState"].get("terminated", {}).get("reason", ""))
 
 
-def restart_all(group: Group) -> None:
-    group.kubectl("rollout", "restart", "statefulset/cache")
-    group.await_ready()
-
-
-def rotate_password(group: Group) -> None:
-    group.arguments(hz=20, password_version=2)
-    group.up()
-    group.connect()
+def lose_masters_node_for_good(group: Group) -> None:
+    """What a person does then: the node is removed, and what was bound to it. Afterwards an empty node takes its place."""
+    number = group.node_number(group.master())
+    with group.masters_node_cut() as lost:
+        group.kubectl("delete", "node", f"node-{number}")
+        group.kubectl("delete", "persistentvolumeclaim", f"data-{lost}", "--wait=false")
+        group.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
+        group.await_whole(quiet=False)
+    subprocess.run([NODE, "restart", number], check=True)
 
 
 @dataclass(frozen=True)
@@ -164,6 +183,11 @@ CASES = [
     Case(drain_masters_node, planned=True, long=True),
     Case(cut_masters_node_off, long=True),
     Case(restart_all, planned=True, long=True),
+    Case(run_out_of_memory, long=True),
+    Case(fill_masters_disk, long=True),
+    Case(upgrade_engine, planned=True, long=True),
+    Case(grow_and_shrink, planned=True, long=True),
+    Case(lose_masters_node_for_good, long=True),
 ]
 
 
@@ -190,6 +214,46 @@ def test_a_client_may_ask_the_sentinels_and_not_tell_them(group: Group) -> None:
     for forbidden in (["SENTINEL", "FAILOVER", "cache"], ["PUBLISH", "__sentinel__:hello", "x"], ["SENTINEL", "RESET", "*"]):
         assert "NoPermissionError" in str(group.ask("cache-0", *forbidden, port=26379))
     assert "AuthenticationError" in str(call(f"cache-0.{group.namespace}.svc", "wrong", "PING", port=26379))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"engine": "valkey"}, "engine: 'redis' can't become 'valkey': Redis and Valkey do not read each other's files"),
+        ({"storage_gib": 2}, "storage_gib: 1 can't become 2: a StatefulSet's volumes keep the size they were made with"),
+    ],
+)
+def test_what_volumes_can_not_become_is_refused_in_the_preview_with_a_way_out(group: Group, change: dict[str, Any], said: str) -> None:
+    group.arguments(**{**group.args, **change})
+    try:
+        output = group.preview(succeeds=False).stdout
+    finally:
+        group.arguments(**group.args)
+    assert said in output
+    assert "make a second cache under another name" in output
+
+
+@pytest.mark.long
+def test_destroyed_and_made_again_with_the_volumes_it_has_its_data(tmp_path: Path) -> None:
+    group = Group(tmp_path, "again")
+    group.arguments(storage_retained=True)
+    try:
+        group.up()
+        group.connect()
+        with writers(group.known, "sentinel+wait") as written:
+            group.await_writes()
+        group.await_whole()
+        keys = group.ask(group.master(), "DBSIZE")
+        namespace = next(entry["urn"] for entry in group.export() if entry["type"].endswith(":Namespace"))
+        group.destroy("--exclude", namespace)
+        group.up()
+        group.connect()
+        group.await_whole()
+        assert keys >= written["sentinel+wait"]["written"] > 0
+        assert group.ask(group.master(), "DBSIZE") == keys
+    finally:
+        group.close()
+        group.destroy()
 
 
 def test_up_again_and_refresh_change_nothing(group: Group) -> None:
