@@ -86,8 +86,10 @@ def form(made: list[Pod]) -> None:
     assert until(lambda: all("slave " in ask(pod, "CLUSTER", "NODES") for pod in made), 30, every=0.1)
     # Masters that have yet to agree on who is which vote for nobody.
     assert until(lambda: len({epoch(pod) for pod in [first, *others]}) == 3, 20, every=0.1)
-    assert ask(first, "SET", "{b}", "value") == "OK"
-    assert ask(first, "WAIT", "1", "5000") == 1
+    # By one connection: on another one, a WAIT knows of no write.
+    client = first.connect()
+    assert client.set("{b}", "value")
+    assert client.wait(1, 5000) == 1
 
 
 def test_a_killed_master_does_not_serve_again_but_its_replica_at_once(cluster: list[Pod]) -> None:
