@@ -24,15 +24,6 @@ def pod() -> Iterator[MemcachedPod]:
         yield made[0]
 
 
-def _built_without_anything(pod: MemcachedPod) -> str:
-    """The folder of a memcached that was built with no option."""
-    folder = pod.folder / "data" / "bin"
-    folder.mkdir()
-    (folder / "memcached").write_text('#!/bin/sh\necho "memcached 1.6.99"\n')
-    (folder / "memcached").chmod(0o755)
-    return "/data/bin"
-
-
 # start.sh
 
 
@@ -101,7 +92,7 @@ def test_values_that_memory_has_no_room_for_are_read_from_disk(pod: MemcachedPod
 
 
 def test_an_image_without_extstore_says_so_and_starts_nothing(pod: MemcachedPod) -> None:
-    started = pod.start(path=f"{_built_without_anything(pod)}:{pod.programs.path}", extstore_gib=1)
+    started = pod.start(path=f"{pod.built_without_anything()}:{pod.programs.path}", extstore_gib=1)
     assert started.wait() == 1
     assert "start: the image's memcached 1.6.99 was built without extstore, which extstore_gib needs" in started.output
 
@@ -113,7 +104,7 @@ def test_only_the_password_is_accepted(pod: MemcachedPod) -> None:
 
 
 def test_without_passwords_everybody_is_let_in(pod: MemcachedPod) -> None:
-    (pod.folder / "etc" / "credentials").rename(pod.folder / "etc" / "elsewhere")
+    pod.without_passwords()
     pod.serve(auth="none")
     assert pod.accepts(None)
     assert pod.probe("ready") == PASSES
@@ -319,7 +310,7 @@ def test_a_secret_without_a_certificate_starts_nothing(pod: MemcachedPod) -> Non
 
 def test_an_image_without_tls_says_so_and_starts_nothing(pod: MemcachedPod) -> None:
     pod.certify(certify(f"IP:{pod.address}"))
-    started = pod.start(path=f"{_built_without_anything(pod)}:{pod.programs.path}", **TLS)
+    started = pod.start(path=f"{pod.built_without_anything()}:{pod.programs.path}", **TLS)
     assert started.wait() == 1
     assert "start: the image's memcached 1.6.99 was built without TLS (--enable-tls), which tls_secret_name needs" in started.output
 

@@ -155,6 +155,48 @@ def test_items_on_disk_have_a_volume_that_is_made_and_deleted_with_the_pod() -> 
     assert "volumeClaimTemplates" not in make(extstore_gib=10).only("StatefulSet")["spec"]
 
 
+def test_items_that_outlive_a_restart_are_in_memory_that_is_no_larger_than_they_are() -> None:
+    spec = pod(make(warm_restart=True, memory_gib=8))
+    assert spec["volumes"][-1] == {"name": "items", "emptyDir": {"medium": "Memory", "sizeLimit": "6145Mi"}}
+    assert spec["containers"][0]["volumeMounts"][-1] == {"name": "items", "mountPath": "/data"}
+    assert spec["terminationGracePeriodSeconds"] == 30 + 7
+    assert spec["containers"][0]["startupProbe"]["failureThreshold"] == 60 + 31
+
+
+def test_proxies_have_a_service_a_budget_and_a_configuration_of_their_own() -> None:
+    registered = make(proxy=True, auth="none", shards=2)
+    assert made(registered) == [
+        ("ConfigMap", "cache-config"),
+        ("ConfigMap", "cache-proxy-config"),
+        ("Deployment", "cache-proxy"),
+        ("MemcachedShards", "cache"),
+        ("PodDisruptionBudget", "cache"),
+        ("PodDisruptionBudget", "cache-proxy"),
+        ("Service", "cache-headless"),
+        ("Service", "cache-proxy"),
+        ("StatefulSet", "cache"),
+    ]
+    deployment = registered.only("Deployment")["spec"]
+    assert deployment["replicas"] == 2
+    labels = deployment["template"]["metadata"]["labels"]
+    services, budgets = registered.named("Service"), registered.named("PodDisruptionBudget")
+    selectors = {name: service["spec"]["selector"] for name, service in services.items()}
+    selectors |= {f"budget {name}": budget["spec"]["selector"]["matchLabels"] for name, budget in budgets.items()}
+    selecting = [name for name, selector in selectors.items() if selector.items() <= labels.items()]
+    assert sorted(selecting) == ["budget cache-proxy", "cache-proxy"]
+    config = registered.named("ConfigMap")["cache-proxy-config"]["data"]["proxy.lua"]
+    assert [line.strip() for line in config.splitlines() if "mcp.backend(" in line] == [
+        'mcp.backend("cache-0.cache-headless", "cache-0.cache-headless", "11211"),',
+        'mcp.backend("cache-1.cache-headless", "cache-1.cache-headless", "11211"),',
+    ]
+
+
+def test_one_shard_more_restarts_the_proxies_and_no_shard() -> None:
+    few, many = (make(proxy=True, auth="none", shards=shards) for shards in (4, 5))
+    assert pod(few) == pod(many)
+    assert pod(few, "Deployment") != pod(many, "Deployment")
+
+
 def test_every_resource_is_a_child_so_that_it_inherits_the_provider() -> None:
     parents = {request.name: request.parent for request in make(password_version=2).requests if request.custom}
     assert all(parent.endswith("::cache") for parent in parents.values()), parents
@@ -189,6 +231,12 @@ def test_the_connection_of_a_deployment_is_its_service() -> None:
         "tls": False,
         "provider": "kubernetes",
     }
+
+
+def test_the_connection_leads_to_the_proxies_where_there_are_any() -> None:
+    given = connection(proxy=True, auth="none", shards=2)
+    assert (given["mode"], given["host"], given["port"]) == ("standalone", "cache-proxy.shop.svc", 11211)
+    assert given["nodes"] == ["cache-0.cache-headless.shop.svc:11211", "cache-1.cache-headless.shop.svc:11211"]
 
 
 def existing(password: str) -> dict[str, dict[str, Any]]:

@@ -37,7 +37,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"min_chunk_bytes": 0}, "min_chunk_bytes = 0: must be from 1 to 65536"),
     # Closed sets and forms
     ({"workload": "daemonset"}, "workload = 'daemonset': must be one of statefulset, deployment"),
-    ({"auth": "sasl"}, "auth = 'sasl': must be one of password, none"),
+    ({"auth": "ldap"}, "auth = 'ldap': must be one of password, none"),
+    ({"auth": "sasl"}, "auth = 'sasl': SASL needs the binary protocol, which Memcached calls deprecated, and one password at a time: use"),
     ({"image": "memcached"}, "image = 'memcached': needs an exact tag or a digest, such as docker.io/library/memcached:1.6.38"),
     ({"namespace": "My_Space"}, "namespace = 'My_Space': must be lower-case letters"),
     # Contradictions
@@ -47,6 +48,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"storage_class": "fast"}, "storage_class = 'fast': there is no volume without extstore_gib"),
     ({"extstore_gib": 0}, "extstore_gib = 0: must be from 1 to 16384"),
     ({"extstore_gib": 5, "max_item_size_mib": 8}, "on disk an item has at most 4 MiB, and max_item_size_mib is 8"),
+    ({"extstore_gib": 5, "warm_restart": True}, "warm_restart = True: can't be combined with extstore_gib: the server would start empty"),
+    (
+        {"memory_gib": 0.0625, "warm_restart": True},
+        "warm_restart = True: needs 64 MiB for items, one for each size that they are rounded up to, and there are 40: give more",
+    ),
+    ({"proxy": True}, "proxy = True: Memcached's proxy can neither log in to shards nor ask clients for a login: set auth to none"),
+    ({"proxy": True, "auth": "none", "tls_secret_name": "s"}, "proxy = True: can't be combined with tls_secret_name"),
+    ({"proxy": True, "auth": "none", "workload": "deployment"}, "proxy = True: with workload deployment there is only one server"),
+    ({"proxy_image": "memcached:1.6.45"}, "proxy_image = 'memcached:1.6.45': needs proxy"),
+    ({"proxy_memory_gib": 1}, "proxy_memory_gib = 1: needs proxy"),
+    ({"proxy": True, "auth": "none", "proxy_memory_gib": 0.1}, "proxy_memory_gib = 0.1: must be from 0.105469 to 1024: so much is for its"),
+    (
+        {"proxy": True, "auth": "none", "proxy_image": "memcached:1.6.38"},
+        "proxy_image = 'memcached:1.6.38': the official image has no proxy before 1.6.39",
+    ),
     ({"tls_secret_read": False}, "tls_secret_read = False: needs tls_secret_name"),
     ({"existing_secret_name": "s", "password_version": 2}, "the passwords are in existing_secret_name"),
     # The escape hatch
@@ -99,6 +115,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"evictions": False}, "--disable-evictions"),
         ({}, "--auth-file=/run/cache/logins"),
         ({"extstore_gib": 10}, "--extended=ext_path=/data/extstore:9216m"),
+        ({"warm_restart": True}, "--memory-file=/data/items"),
         ({"tls_secret_name": "s"}, "--enable-ssl"),
         ({"tls_secret_name": "s"}, "--listen=*,notls:127.0.0.1:11212"),
         ({"extra_options": ["idle_timeout=60"]}, "--extended=idle_timeout=60"),

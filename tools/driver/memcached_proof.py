@@ -27,6 +27,7 @@ def prove(stack: Stack, name: str, namespace: str, connection: dict[str, Any], *
         for node in proof.nodes:
             proof.ask(node, "version")
         say(f"{name}: each of the {len(proof.nodes)} servers in its list serves")
+        proof.pass_through_proxy()
         return
     value = str(secrets.randbits(48))
     first, *others = proof.nodes
@@ -45,6 +46,7 @@ def prove(stack: Stack, name: str, namespace: str, connection: dict[str, Any], *
     say(f"{name}: the restarted server came back under its name, empty as a cache in memory does, and serves ({value})")
     if others:
         say(f"{name}: the {len(others)} others kept their values")
+    proof.pass_through_proxy()
 
 
 class _Proof:
@@ -55,7 +57,11 @@ class _Proof:
         self._name = name
         self._namespace = namespace
         self.nodes: list[str] = connection["nodes"]
-        self._workload = f"{'statefulset' if connection['mode'] == 'sharded' else 'deployment'}/{name}"
+        # The list has every server; an address beside it is that of a proxy.
+        address = f"{connection['host']}:{connection['port']}"
+        self._proxy = None if address in self.nodes else address
+        # Only a StatefulSet's pods have names of their own.
+        self._workload = f"{'statefulset' if self.nodes[0].startswith(f'{name}-0.') else 'deployment'}/{name}"
 
     def write(self, node: str, value: str) -> None:
         if (reply := self.ask(node, f"set {KEY} 0 0 {len(value)}\r\n{value}")) != "STORED":
@@ -70,6 +76,16 @@ class _Proof:
             return self.read(node) == value
         except Failure:
             return False
+
+    def pass_through_proxy(self) -> None:
+        """Writes and reads through the proxy, where there is one."""
+        if self._proxy is None:
+            return
+        value = str(secrets.randbits(48))
+        self.write(self._proxy, value)
+        if (read := self.read(self._proxy)) != value:
+            raise Failure(f"{self._name}: the proxy gives {read!r} instead of what was written")
+        say(f"{self._name}: the proxy passes on what is written and read")
 
     def restart_first(self) -> None:
         # The Deployment's pod has no name of its own.

@@ -15,6 +15,8 @@ DEFAULT_IMAGES = (
     "docker.io/library/redis:8.0.2",
     "docker.io/valkey/valkey:8.1.1",
     "docker.io/library/memcached:1.6.38",
+    # The official image with the proxy, which Debian's 1.6.38 has too.
+    "docker.io/library/memcached:1.6.45",
     "docker.io/library/haproxy:3.0.11",
     "docker.io/oliver006/redis_exporter:v1.69.0",
     "docker.io/prom/memcached-exporter:v0.14.3",

@@ -37,6 +37,8 @@ EXTSTORE_ITEM_MIB = 4
 # A file system keeps some of a volume for itself.
 EXTSTORE_SHARE = 0.9
 DATA_FOLDER = "/data"
+# A server that will keep its items takes a page for each size in advance; there are at most 63 of them.
+WARM_ITEM_MEMORY_MIB_MINIMUM = 64
 
 
 _TLS_OPTIONS = [
@@ -79,6 +81,8 @@ class MemcachedArgs(TypedDict):
     """Volume of each server in GiB for the values that memory has no room for (extstore); empty after a restart. Default: none."""
     storage_class: NotRequired[pulumi.Input[str]]
     """StorageClass of these volumes. Default: the cluster's default."""
+    warm_restart: NotRequired[bool]
+    """Whether items outlive a restart of the server in its pod, in a file in memory (-e); not with extstore_gib. Default: false."""
     auth: NotRequired[MemcachedAuth]
     """password (text protocol only) or none. Default: password."""
 
@@ -102,6 +106,7 @@ class Memcached:
     extra_options: tuple[str, ...]
     extstore_gib: int | None
     storage_class: pulumi.Input[str] | None
+    warm_restart: bool
     auth: MemcachedAuth
     tls: bool
 
@@ -118,6 +123,7 @@ class Memcached:
             *([] if self.evictions else ["--disable-evictions"]),
             *(["--auth-file=/run/cache/logins"] if self.auth is MemcachedAuth.PASSWORD else []),
             *([f"--extended=ext_path={DATA_FOLDER}/extstore:{self._extstore_mib()}m"] if self.extstore_gib else []),
+            *([f"--memory-file={DATA_FOLDER}/items"] if self.warm_restart else []),
             *(_TLS_OPTIONS if self.tls else []),
             *(f"--extended={option}" for option in self.extra_options),
         ]
@@ -149,7 +155,8 @@ def read_memcached(arguments: Arguments) -> Memcached:
         extra_options=read_extra_options(arguments, memory_mib - item_memory_mib),
         extstore_gib=_read_extstore(arguments, max_item_size_mib),
         storage_class=arguments.value("storage_class", None),
-        auth=arguments.choice("auth", MemcachedAuth.PASSWORD),
+        warm_restart=_read_warm_restart(arguments, item_memory_mib),
+        auth=_read_auth(arguments),
         tls=arguments.given("tls_secret_name"),
     )
 
@@ -193,3 +200,21 @@ def _read_extstore(arguments: Arguments, max_item_size_mib: float) -> int | None
             "extstore_gib", f"on disk an item has at most {EXTSTORE_ITEM_MIB} MiB, and max_item_size_mib is {max_item_size_mib:g}"
         )
     return arguments.whole("extstore_gib", 1, 1, 16_384)
+
+
+def _read_warm_restart(arguments: Arguments, item_memory_mib: int) -> bool:
+    warm_restart = arguments.flag("warm_restart", False)
+    if warm_restart and arguments.given("extstore_gib"):
+        arguments.refuse("warm_restart", "can't be combined with extstore_gib: the server would start empty all the same")
+    if warm_restart and item_memory_mib < WARM_ITEM_MEMORY_MIB_MINIMUM:
+        limit = f"needs {WARM_ITEM_MEMORY_MIB_MINIMUM} MiB for items, one for each size that they are rounded up to"
+        arguments.refuse("warm_restart", f"{limit}, and there are {item_memory_mib}: give more memory_gib")
+    return warm_restart
+
+
+def _read_auth(arguments: Arguments) -> MemcachedAuth:
+    if arguments.value("auth", None) == "sasl":
+        problem = "SASL needs the binary protocol, which Memcached calls deprecated, and one password at a time"
+        arguments.refuse("auth", f"{problem}: use password, or none and a network policy that says who reaches the port")
+        return MemcachedAuth.PASSWORD
+    return arguments.choice("auth", MemcachedAuth.PASSWORD)

@@ -1,5 +1,6 @@
 """The pod that a Memcached server runs in. Functions of plain data; Outputs only pass through."""
 
+import math
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -11,6 +12,14 @@ from pulumi_caches.kubernetes.memcached import DATA_FOLDER, LOOPBACK_PORT, MEMCA
 from pulumi_caches.kubernetes.tls_secret import MOUNT, Certificate
 
 _EXTSTORE = "extstore"
+_ITEMS = "items"
+# Beside the items there is a file of a few hundred bytes that says how they lie.
+_ITEMS_FREE_MIB = 1
+# Measured with a warm start of 1000 MiB of small items: 2.2 s for taking them over, 0.6 s for letting go of them.
+_TAKEN_OVER_MIB_PER_SECOND = 200
+_LET_GO_MIB_PER_SECOND = 1000
+_STARTUP_SECONDS = 60
+_STOP_SECONDS = 30
 # A kubelet brings a changed Secret into running pods within about 90 s, then a probe sees it.
 ROTATION_SECONDS = 120
 
@@ -31,20 +40,33 @@ def server_pod(
         "args": memcached.command_line(),
         "ports": [{"name": "memcached", "container_port": MEMCACHED_PORT}],
         "resources": pod.server_resources(memcached.memory_mib, memcached.cpu_request, memcached.cpu_limit),
-        # It listens at once: there is nothing to load.
-        "startup_probe": pod.probe("alive", period_seconds=1, failure_threshold=60),
+        # It listens at once, unless it has items to take over.
+        "startup_probe": pod.probe(
+            "alive", period_seconds=1, failure_threshold=_STARTUP_SECONDS + _warm(memcached, _TAKEN_OVER_MIB_PER_SECOND)
+        ),
         "liveness_probe": pod.probe("alive", period_seconds=10, failure_threshold=6),
         "readiness_probe": pod.probe("ready", period_seconds=3, failure_threshold=2),
     }
     if memcached.extstore_gib:
         container["volume_mounts"] = [*container["volume_mounts"], {"name": _EXTSTORE, "mount_path": DATA_FOLDER}]
         volumes = [*volumes, _extstore_volume(memcached)]
+    if memcached.warm_restart:
+        container["volume_mounts"] = [*container["volume_mounts"], {"name": _ITEMS, "mount_path": DATA_FOLDER}]
+        size = f"{memcached.item_memory_mib + _ITEMS_FREE_MIB}Mi"
+        volumes = [*volumes, {"name": _ITEMS, "empty_dir": {"medium": "Memory", "size_limit": size}}]
     spec = {**pod.POD_DEFAULTS, **placement, "containers": [container], "volumes": volumes}
+    if memcached.warm_restart:
+        spec["termination_grace_period_seconds"] = _STOP_SECONDS + _warm(memcached, _LET_GO_MIB_PER_SECOND)
     if memcached.image_pull_secrets:
         spec["image_pull_secrets"] = [{"name": secret} for secret in memcached.image_pull_secrets]
     if priority_class_name is not None:
         spec["priority_class_name"] = priority_class_name
     return spec
+
+
+def _warm(memcached: Memcached, mib_per_second: int) -> int:
+    """Seconds that the items of a warm restart take at this rate."""
+    return math.ceil(memcached.item_memory_mib / mib_per_second) if memcached.warm_restart else 0
 
 
 def _extstore_volume(memcached: Memcached) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, NotRequired
 
 import pulumi
@@ -9,7 +10,7 @@ import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
 from pulumi_caches.connection import Connection, when_ready
-from pulumi_caches.kubernetes import labels, memcached_pod
+from pulumi_caches.kubernetes import labels, memcached_pod, memcached_proxy
 from pulumi_caches.kubernetes.config_map import make_config
 from pulumi_caches.kubernetes.credentials import (
     CredentialArgs,
@@ -20,6 +21,7 @@ from pulumi_caches.kubernetes.credentials import (
     read_credentials,
 )
 from pulumi_caches.kubernetes.memcached import MEMCACHED_PORT, Memcached, MemcachedArgs, MemcachedAuth, read_memcached
+from pulumi_caches.kubernetes.memcached_proxy import MemcachedProxyArgs, ProxyPods, make_proxy, read_proxy
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, TlsPlan, authority_of, find_certificate, read_tls
 
@@ -39,7 +41,7 @@ class MemcachedWorkload(StrEnum):
     """One server behind a Service, replaced at once when its node is lost."""
 
 
-class MemcachedShardsArgs(MemcachedArgs, CredentialArgs, TlsArgs, PlacementArgs):
+class MemcachedShardsArgs(MemcachedArgs, MemcachedProxyArgs, CredentialArgs, TlsArgs, PlacementArgs):
     """Arguments of MemcachedShards. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -63,7 +65,7 @@ class MemcachedShards(pulumi.ComponentResource):
     Creates, all named after the component: a StatefulSet, the Service NAME-headless (one name per shard), a ConfigMap with
     the scripts, a Secret with generated passwords and a PodDisruptionBudget; or, with workload deployment, a Deployment of
     one server and the Service NAME. The servers know nothing of each other: which keys are on which shard is decided by the
-    client, from `connection.nodes`. Nothing is kept: a restarted shard is empty.
+    client, from `connection.nodes`, or by two proxies behind the Service NAME-proxy. Nothing is kept: a new pod is empty.
     """
 
     connection: pulumi.Output[Connection]
@@ -103,6 +105,11 @@ class MemcachedShards(pulumi.ComponentResource):
             waiting = memcached_pod.await_password_pod(plan.memcached, plan.hosts(), volumes)
             ready.append(await_password_job(name, credentials.rotation, waiting, plan.metadata(), after(servers)))
 
+        if plan.proxy:
+            metadata = plan.metadata(memcached_proxy.COMPONENT)
+            # After the shards, so that none is asked before it is there.
+            ready.append(make_proxy(name, plan.proxy, plan.hosts(), plan.proxy_pods(), metadata, child, partial(after, servers)))
+
         self.connection = plan.connection(credentials, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name) if credentials else None
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key) if credentials else None
@@ -124,6 +131,7 @@ class _Plan:
     memcached: Memcached
     shards: int
     stable_names: bool
+    proxy: Memcached | None
     credentials: CredentialPlan | None
     tls: TlsPlan | None
     placement: Placement
@@ -166,6 +174,9 @@ class _Plan:
         # Never two servers behind one Service: what is deleted in one would still be in the other.
         return {**spec, "strategy": {"type": "Recreate"}}
 
+    def proxy_pods(self) -> ProxyPods:
+        return ProxyPods(self.placement, self.priority_class_name, self.pod_annotations, self.evictable)
+
     def connection(
         self, credentials: Credentials | None, certificate: Certificate | None, ready: list[pulumi.Resource]
     ) -> pulumi.Output[Connection]:
@@ -175,8 +186,9 @@ class _Plan:
             hosts = [f"{host}.{namespace}.svc" for host in self.hosts()]
             connection: Connection = {
                 "engine": "memcached",
-                "mode": "sharded" if self.stable_names else "standalone",
-                "host": hosts[0],
+                # Whoever asks the proxy must not spread keys too: its hash is another one.
+                "mode": "sharded" if self.stable_names and not self.proxy else "standalone",
+                "host": f"{self.name}-proxy.{namespace}.svc" if self.proxy else hosts[0],
                 "port": MEMCACHED_PORT,
                 "nodes": [f"{host}:{MEMCACHED_PORT}" for host in hosts],
                 "tls": self.memcached.tls,
@@ -214,6 +226,7 @@ def _read(name: str, args: MemcachedShardsArgs) -> _Plan:
         memcached=memcached,
         shards=_read_shards(arguments, stable_names),
         stable_names=stable_names,
+        proxy=read_proxy(arguments, memcached, stable_names),
         credentials=_read_credentials(arguments, memcached),
         tls=read_tls(arguments),
         placement=read_placement(arguments),
