@@ -157,7 +157,7 @@ def read_memcached(arguments: Arguments) -> Memcached:
         storage_class=arguments.value("storage_class", None),
         warm_restart=_read_warm_restart(arguments, item_memory_mib),
         auth=_read_auth(arguments),
-        tls=arguments.given("tls_secret_name"),
+        tls=arguments.given("tls_secret_name") or bool(arguments.value("tls_generated", False)),
     )
 
 

@@ -87,7 +87,7 @@ class MemcachedShards(pulumi.ComponentResource):
         credentials = (
             make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child) if plan.credentials else None
         )
-        certificate = find_certificate(name, plan.tls, plan.namespace, child)
+        certificate = find_certificate(name, plan.tls, [name, f"*.{name}-headless"], plan.metadata(), child)
         files = memcached_pod.script_files()
         config_map, config = make_config(name, files, plan.metadata(), child)
         volumes = memcached_pod.config_volumes(plan.memcached, config_map, credentials.volume_sources if credentials else [], certificate)

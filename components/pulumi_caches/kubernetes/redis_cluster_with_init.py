@@ -88,7 +88,7 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         config_map, config = make_config(name, files, plan.metadata(), child)
         headless = k8s.core.v1.Service(f"{name}-headless", metadata=plan.metadata("-headless"), spec=plan.headless_spec(), opts=child)
         client = k8s.core.v1.Service(name, metadata=plan.metadata(), spec=plan.service_spec(), opts=child)
-        certificate = find_certificate(name, plan.tls, plan.namespace, child, peers=True, mutual=True)
+        certificate = find_certificate(name, plan.tls, [name, f"*.{name}-headless"], plan.metadata(), child, peers=True, mutual=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         ready: list[pulumi.Resource] = [client]
         for shard in range(plan.clustering.shards):

@@ -79,7 +79,7 @@ class RedisStatefulSet(pulumi.ComponentResource):
         files = pod.config_files(redis_conf.render(plan.server, plan.replication))
         config_map, config = make_config(name, files, plan.metadata(), child)
         headless = k8s.core.v1.Service(f"{name}-headless", metadata=plan.metadata("-headless"), spec=plan.headless_spec(), opts=child)
-        certificate = find_certificate(name, plan.tls, plan.namespace, child, peers=True)
+        certificate = find_certificate(name, plan.tls, plan.hosts(), plan.metadata(), child, peers=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         primary = k8s.apps.v1.StatefulSet(
             name,
@@ -155,6 +155,10 @@ class _Plan:
         """Each pod's name in the namespace."""
         ordinals = [f"{self.name}-replica-{ordinal}" for ordinal in range(self.replicas)]
         return [f"{pod_name}.{self.name}-headless" for pod_name in (f"{self.name}-0", *ordinals)]
+
+    def hosts(self) -> list[str]:
+        """What it is called in the namespace, the same for any number of replicas."""
+        return [self.name, f"{self.name}-reader", f"*.{self.name}-headless"]
 
     def addresses(self) -> list[str]:
         """Of everything that takes the password."""

@@ -102,7 +102,7 @@ class SentinelGroup(pulumi.ComponentResource):
             for suffix, spec in plan.service_specs().items()
         }
         rights = sentinel_pod.make_rights(name, plan.metadata(), plan.pods, child)
-        certificate = find_certificate(name, plan.tls, plan.namespace, child, peers=True)
+        certificate = find_certificate(name, plan.tls, plan.hosts, plan.metadata(), child, peers=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         servers = k8s.apps.v1.StatefulSet(
             name,
@@ -162,6 +162,12 @@ class _Plan:
     @property
     def pods(self) -> list[str]:
         return [f"{self.name}-{ordinal}" for ordinal in range(self.sentinel.members)]
+
+    @property
+    def hosts(self) -> list[str]:
+        """What it is called in the namespace, the same for any number of members."""
+        members = [f"{self.name}-{ordinal}" for ordinal in range(sentinel_pod.MEMBERS_MAXIMUM)]
+        return [self.name, f"{self.name}-reader", f"{self.name}-front", *members, f"*.{self.name}-headless"]
 
     @property
     def addresses(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
@@ -10,9 +10,12 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
+from pulumi_caches.kubernetes import tls_authority
+from pulumi_caches.kubernetes.credentials import keep_secret
 
 _KEYS = ("tls.crt", "tls.key")
 _AUTHORITY = "ca.crt"
+WARNING_DAYS = 365
 FOLDER = "/etc/cache/tls"
 AUTHORITY_FILE = f"{FOLDER}/{_AUTHORITY}"
 _VOLUME = "tls"
@@ -29,14 +32,20 @@ class TlsArgs(TypedDict):
     """Secret of type kubernetes.io/tls in the same namespace; the port then speaks TLS only. Default: none."""
     tls_secret_read: NotRequired[bool]
     """Whether to read it, for its keys and its ca.crt; false where manifests are rendered without a cluster. Default: true."""
+    tls_generated: NotRequired[bool]
+    """Whether to make a certificate, by an authority of the cache's own; the port then speaks TLS only. Default: false."""
+    tls_certificate_version: NotRequired[int]
+    """Raise it by one for a new generated certificate, which is good for ten years, by the same authority. Default: 1."""
 
 
 @dataclass(frozen=True)
 class TlsPlan:
     """Checked arguments: where the certificate is."""
 
-    secret_name: pulumi.Input[str]
+    secret_name: pulumi.Input[str] | None
+    """None when it is made here."""
     read: bool
+    version: int
 
 
 @dataclass(frozen=True)
@@ -65,30 +74,41 @@ def tls_fact(plan: TlsPlan | None) -> dict[str, str]:
 
 def read_tls(arguments: Arguments) -> TlsPlan | None:
     """Reads and checks TlsArgs; None without TLS."""
-    if arguments.given("tls_secret_read") and not arguments.given("tls_secret_name"):
-        arguments.refuse("tls_secret_read", "needs tls_secret_name")
+    generated = arguments.flag("tls_generated", False)
+    version = arguments.whole("tls_certificate_version", 1, 1, 1_000_000)
     read = arguments.flag("tls_secret_read", True)
-    return TlsPlan(arguments.value("tls_secret_name", ""), read) if arguments.given("tls_secret_name") else None
+    existing = arguments.given("tls_secret_name")
+    if arguments.given("tls_secret_read") and not existing:
+        arguments.refuse("tls_secret_read", "needs tls_secret_name")
+    if arguments.given("tls_certificate_version") and not generated:
+        arguments.refuse("tls_certificate_version", "needs tls_generated")
+    if generated and existing:
+        arguments.refuse("tls_generated", "the certificate is in tls_secret_name: give one of the two")
+    return TlsPlan(arguments.value("tls_secret_name", None), read, version) if existing or generated else None
 
 
 def find_certificate(
     name: str,
     plan: TlsPlan | None,
-    namespace: pulumi.Input[str],
+    hosts: Sequence[str],
+    metadata: dict[str, Any],
     opts: pulumi.ResourceOptions,
     *,
     peers: bool = False,
     mutual: bool = False,
 ) -> Certificate | None:
-    """The Secret, read where the plan says so: a missing one, or a missing key, is then refused in the preview.
+    """The Secret: made for these names in the namespace of `metadata`, or read where the plan says so.
 
-    `peers` says that servers call each other, and so need the authority too; `mutual`, that they then show their certificate.
+    Then a missing one, or a missing key, is refused in the preview. `peers` says that servers call each other, and so need the
+    authority too; `mutual`, that they then show their certificate.
     """
     if plan is None:
         return None
+    if plan.secret_name is None:
+        return _make(name, plan.version, hosts, metadata, opts)
     if not plan.read:
         return Certificate(plan.secret_name, None)
-    found = k8s.core.v1.Secret.get(f"{name}-tls", pulumi.Output.concat(namespace, "/", plan.secret_name), opts)
+    found = k8s.core.v1.Secret.get(f"{name}-tls", pulumi.Output.concat(metadata["namespace"], "/", plan.secret_name), opts)
     needed = (*_KEYS, _AUTHORITY) if peers else _KEYS
     # None of what is taken is secret: a name, and the certificate of an authority.
     data = pulumi.Output.unsecret(found.data)
@@ -110,6 +130,31 @@ def find_certificate(
         return base64.b64decode(keys[_AUTHORITY]).decode() if keys and _AUTHORITY in keys else None
 
     return Certificate(pulumi.Output.all(data, plan.secret_name).apply(checked), data.apply(authority))
+
+
+def _make(name: str, version: int, hosts: Sequence[str], metadata: dict[str, Any], opts: pulumi.ResourceOptions) -> Certificate:
+    """Makes and keeps an authority and a certificate; what it is kept as is secret as a whole."""
+    authority = keep_secret(f"{name}-tls-authority", tls_authority.make_authority(name), opts)
+    issued = pulumi.Output.all(authority, metadata["namespace"]).apply(
+        lambda known: tls_authority.issue(known[0], [each for host in hosts for each in (host, f"{host}.{known[1]}.svc")])
+    )
+    kept = keep_secret(f"{name}-tls-certificate-{version}", issued, opts)
+    authority_pem = pulumi.Output.unsecret(authority).apply(lambda text: tls_authority.parts(text)[1])
+    key = kept.apply(lambda text: tls_authority.parts(text)[0])
+    certificate = kept.apply(lambda text: tls_authority.parts(text)[1])
+    pulumi.Output.unsecret(certificate).apply(lambda pem: _warn_before_the_end(name, version, pem))
+    data = dict(zip((*_KEYS, _AUTHORITY), (certificate, key, authority_pem), strict=True))
+    made = k8s.core.v1.Secret(
+        f"{name}-certificate", metadata={**metadata, "name": f"{name}-tls"}, type="kubernetes.io/tls", string_data=data, opts=opts
+    )
+    # Known once the Secret is there: whoever reads it finds it.
+    return Certificate(made.metadata["name"], authority_pem)
+
+
+def _warn_before_the_end(name: str, version: int, certificate_pem: str) -> None:
+    left = tls_authority.days_left(certificate_pem)
+    if left < WARNING_DAYS:
+        pulumi.log.warn(f"{name}: the generated certificate ends in {left} days: give tls_certificate_version = {version + 1}")
 
 
 def _is_for_servers_only(chain_pem: str) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from certificates import Authority, Certified, certify
 from cluster.deployed import WRITERS, writers_by
 from common.waiting import until
+from pulumi_caches.kubernetes import tls_authority
 from unit.scripts.waiting import PASSES, await_copy, await_value
 from unit.servers import PASSWORD, Makes, Pod, call
 
@@ -89,6 +90,15 @@ def test_the_port_speaks_tls_only_and_the_probes_pass(pod: Pod, issued: Certifie
     assert "PONG" not in pod.cli("ping"), "no client without TLS is served"
     settings = pod.connect().config_get("tls-*")
     assert (settings["tls-replication"], settings["tls-auth-clients"]) == ("yes", "no")
+
+
+def test_a_generated_certificate_serves(pod: Pod) -> None:
+    made = tls_authority.make_authority("cache")
+    key, certificate = tls_authority.parts(tls_authority.issue(made, [pod.name]))
+    pod.certify(Certified(certificate, key, tls_authority.parts(made)[1]))
+    pod.serve()
+    assert shown(pod, tls_authority.parts(made)[1]) == certificate.strip()
+    assert accepted(pod)
 
 
 def test_a_replica_follows_over_tls_and_trusts_only_the_authority(tls_pair: tuple[Pod, Pod]) -> None:
