@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from cluster.faults.cluster import PLAIN, Cluster, deployed
+from cluster.faults.cluster import PLAIN, Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three shards with a replica each."""
-    with deployed(tmp_path_factory.mktemp("cluster"), "cluster") as cluster:
+    with Cluster(tmp_path_factory.mktemp("cluster"), "cluster").deployed() as cluster:
         yield cluster
 
 

@@ -180,17 +180,3 @@ class Cluster(Observed):
 
     def key_counts(self) -> list[dict[str, Any]]:
         return [{pod: self.ask(pod, "DBSIZE") for pod in self.pods_of(shard)} for shard in range(self.shards)]
-
-
-@contextmanager
-def deployed(scratch: Path, namespace: str, **args: Any) -> Iterator[Cluster]:
-    """A cluster that serves, and nothing of it afterwards."""
-    cluster = Cluster(scratch, namespace)
-    cluster.arguments(**args)
-    try:
-        cluster.up()
-        cluster.connect()
-        yield cluster
-    finally:
-        cluster.close()
-        cluster.destroy()

@@ -45,6 +45,7 @@ class Observed(Deployed, ABC):
     @contextmanager
     def deployed(self, **args: Any) -> Iterator[Self]:
         """Deploys with these arguments, and destroys it when the block ends."""
+        self.args = args
         self.arguments(**args)
         try:
             self.up()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cluster.deployed import eventually
 from cluster.faults import cluster_faults as faults
-from cluster.faults.cluster import PLAIN, TAGS, WAITING, Cluster, deployed
+from cluster.faults.cluster import PLAIN, TAGS, WAITING, Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three shards with a replica each."""
-    with deployed(tmp_path_factory.mktemp("cluster"), "cluster-faults") as cluster:
+    with Cluster(tmp_path_factory.mktemp("cluster"), "cluster-faults").deployed() as cluster:
         yield cluster
 
 
@@ -102,7 +102,7 @@ def test_what_a_volume_can_not_follow_is_refused_in_the_preview_and_changes_noth
 
 
 def test_valkey_without_an_append_only_file_loses_nothing_to_a_kill_and_destroy_leaves_nothing(tmp_path: Path) -> None:
-    with deployed(tmp_path, "valkey", engine="valkey", persistence="rdb") as valkey:
+    with Cluster(tmp_path, "valkey").deployed(engine="valkey", persistence="rdb") as valkey:
         valkey.await_whole()
         with valkey.writing() as result:
             valkey.await_writes()

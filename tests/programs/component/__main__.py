@@ -14,5 +14,9 @@ opts = pulumi.ResourceOptions(provider=provider)
 name = config.get("namespace") or "shop"
 namespace = k8s.core.v1.Namespace(name, metadata={"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}, opts=opts)
 args = config.get_object("args", {}) | {"namespace": namespace.metadata["name"]}
+if certificate := config.get_object("certificate"):
+    metadata = {"name": "certificate", "namespace": namespace.metadata["name"]}
+    secret = k8s.core.v1.Secret("certificate", metadata=metadata, type="kubernetes.io/tls", string_data=certificate, opts=opts)
+    args["tls_secret_name"] = secret.metadata["name"]
 cache = getattr(pulumi_caches.kubernetes, config.require("component"))("cache", args, opts)
 pulumi.export("connection", cache.connection)
