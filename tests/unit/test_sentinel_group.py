@@ -240,6 +240,23 @@ def test_what_can_not_change_on_volumes_is_refused_in_the_preview(first: dict[st
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("now", "message"),
+    [
+        ({"announce": "hostname"}, "announce: 'address' can't become 'hostname'"),
+        ({"tls_generated": True}, "tls: 'off' can't become 'on'"),
+    ],
+    ids=str,
+)
+def test_a_group_made_before_these_were_noted_is_taken_for_what_it_was(now: dict[str, Any], message: str) -> None:
+    facts = make().named("Stash")["cache-volume"]["input"]
+    kept = {"cache-volume": {"output": {key: value for key, value in facts.items() if key not in ("announce", "tls")}}}
+    make(True, kept)
+    with pytest.raises(ArgumentError) as raised:
+        make(True, kept, **now)
+    assert message in str(raised.value)
+
+
 def test_more_members_or_memory_may_come_and_the_volumes_keep_the_size_that_nobody_stated() -> None:
     kept = {"output": make().named("Stash")["cache-volume"]["input"]}
     spec = make(True, {"cache-volume": kept}, members=5, memory_gib=2).only("StatefulSet")["spec"]

@@ -111,9 +111,9 @@ def test_servers_that_are_restarted_one_by_one_can_neither_begin_nor_stop_to_spe
         return {"cache-volume": {"output": registered.named("Stash")["cache-volume"]["input"]}}
 
     plain, tls = remembered(make(component)), remembered(with_tls(component))
-    with pytest.raises(ArgumentError, match="tls: None can't become 'on': servers that speak TLS and servers that do not"):
+    with pytest.raises(ArgumentError, match="tls: 'off' can't become 'on': servers that speak TLS and servers that do not"):
         make(component, True, {**secret(), **plain}, tls_secret_name="certificate")
-    with pytest.raises(ArgumentError, match="tls: 'on' can't become None"):
+    with pytest.raises(ArgumentError, match="tls: 'on' can't become 'off'"):
         make(component, True, tls)
     make(component, True, {**secret(), **tls}, tls_secret_name="certificate")
     make(component, True, plain)

@@ -115,11 +115,9 @@ def refuse_changes(cache: str, server: Server, more_advice: Mapping[str, str] | 
     advice = {**_ADVICE, **(more_advice or {})}
 
     def check(first: Facts, now: Facts) -> None:
-        changed = [key for key in {**now, **first} if first.get(key) != now.get(key)]
-        if changed:
-            problems = "".join(
-                f"\n  * {key}: {_shown(first.get(key))} can't become {_shown(now.get(key))}: {advice[key]}" for key in changed
-            )
+        first = {**_BEFORE, **first}
+        if changed := [key for key in now if first[key] != now[key]]:
+            problems = "".join(f"\n  * {key}: {_shown(first[key])} can't become {_shown(now[key])}: {advice[key]}" for key in changed)
             raise ArgumentError(f"{cache!r} holds data, and can't be changed like that:{problems}\n{_WAY_OUT}")
 
         if now["storage_gib"] * MIB_PER_GIB < server.maxmemory_mib:
@@ -141,6 +139,8 @@ _ADVICE = {
     "storage_gib": "a StatefulSet's volumes keep the size they were made with",
     "storage_class": "a volume keeps the class it was made with",
 }
+# What held of caches that were made before these were noted.
+_BEFORE = {"tls": "off", "announce": "address"}
 _WAY_OUT = (
     "Put the old value back; or make a second cache under another name with the new value, copy the data, "
     "let the clients move and remove this one."

@@ -68,8 +68,8 @@ TLS_ADVICE = {"tls": "servers that speak TLS and servers that do not can't follo
 
 
 def tls_fact(plan: TlsPlan | None) -> dict[str, str]:
-    """What is remembered of TLS with the volumes; nothing without it."""
-    return {"tls": "on"} if plan else {}
+    """What is remembered of TLS with the volumes."""
+    return {"tls": "on" if plan else "off"}
 
 
 def read_tls(arguments: Arguments) -> TlsPlan | None:
