@@ -10,6 +10,11 @@ EMBEDDED_VARIABLE = "CACHES_KUBECONFIG"
 RENDER_VARIABLE = "CACHES_RENDER"
 
 
+def renders() -> bool:
+    """Whether manifests are rendered into a folder instead of deployed."""
+    return bool(os.environ.get(RENDER_VARIABLE))
+
+
 def provider(context: str | None) -> k8s.Provider:
     """The provider for `context` of the person's kubeconfig, the embedded cluster or a render folder. Raises pulumi.RunError for none."""
     if folder := os.environ.get(RENDER_VARIABLE):

@@ -22,7 +22,14 @@ from pulumi.provider.experimental.analyzer import ComponentDefinition, PropertyD
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
-from pulumi_caches.kubernetes import MemcachedShards, RedisClusterWithInit, RedisOperatorCluster, RedisStatefulSet, SentinelGroup
+from pulumi_caches.kubernetes import (
+    MemcachedShards,
+    RedisClusterWithInit,
+    RedisOperatorChart,
+    RedisOperatorCluster,
+    RedisStatefulSet,
+    SentinelGroup,
+)
 
 NAME = "caches"
 COMPONENTS: list[type[pulumi.ComponentResource]] = [
@@ -31,6 +38,7 @@ COMPONENTS: list[type[pulumi.ComponentResource]] = [
     RedisClusterWithInit,
     MemcachedShards,
     RedisOperatorCluster,
+    RedisOperatorChart,
 ]
 
 

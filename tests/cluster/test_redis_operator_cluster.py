@@ -16,13 +16,11 @@ from typing import Any
 
 import pytest
 from cluster.deployed import NODE, Deployed, call, eventually
+from cluster.operator_image import OPERATOR_IMAGE, load_operator_image, operator_binary
 from common import go_build
-from embedded import images, oci
-from embedded.layout import Layout
 
 pytestmark = pytest.mark.cluster
 
-OPERATOR_IMAGE = "caches.test/redis-operator:v0.23.0"
 IMAGE = "docker.io/library/redis:8.0.2"
 
 
@@ -105,17 +103,13 @@ def test_up_waits_for_what_the_operator_says(deployed: Deployed, mode: str, kind
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The operator as a process in the cluster's network; its init containers run it as an image."""
-    binary = go_build.build(["redis-operator"])["redis-operator"] / "redis-operator"
     scratch = tmp_path_factory.mktemp("operator")
-    oci.write(scratch / "image.tar", OPERATOR_IMAGE, lambda layer: layer.add(binary, "operator"), {})
-    status = json.loads(subprocess.run([NODE, "status", "--json"], check=True, capture_output=True).stdout)
-    for node in Layout.of_environment().nodes(len(status["nodes"])):
-        images.load(node, OPERATOR_IMAGE, scratch / "image.tar")
+    load_operator_image(scratch)
     # Else it would need its own images: with this it makes the servers' configuration itself.
     options = ["--feature-gates=GenerateConfigInInitContainer=true", "--enable-webhooks=false", "--metrics-bind-address=0"]
     variables = {"WATCH_NAMESPACE": "operated", "INIT_CONTAINER_IMAGE": OPERATOR_IMAGE}
     with (scratch / "log").open("wb") as log:
-        words: list[str | Path] = [NODE, "run", "--", binary, "manager", *options]
+        words: list[str | Path] = [NODE, "run", "--", operator_binary(), "manager", *options]
         process = subprocess.Popen(words, env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT)
     yield
     assert process.poll() is None, (scratch / "log").read_text()[-2000:]
@@ -144,29 +138,6 @@ def test_the_operator_makes_a_cluster_of_it_and_takes_it_away(deployed: Deployed
     deployed.destroy()
     namespaces = deployed.kubectl("get", "persistentvolumeclaims", "--all-namespaces", "--output=name")
     assert "cache" not in namespaces, "storage_retained was false"
-
-
-@pytest.mark.usefixtures("operator")
-def test_the_operator_makes_servers_and_sentinels_of_it(deployed: Deployed) -> None:
-    deployed.arguments(mode="sentinel", image=IMAGE, sentinel_image=IMAGE)
-    deployed.up()
-    connection = deployed.connection()
-    password = connection["password"]
-    eventually(lambda: call(connection["host"], password, "ROLE")[0] == "master", "the Service for writes has the primary")
-    eventually(lambda: call(connection["reader_host"], password, "ROLE")[0] == "slave", "the Service for reads has a replica")
-    for sentinel in connection["sentinels"]:
-        host, _, port = sentinel.partition(":")
-
-        def knows_the_primary(host: str = host, port: str = port) -> bool:
-            reply = call(host, password, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", connection["master_name"], port=int(port))
-            return isinstance(reply, list) and reply[1] == "6379"
-
-        eventually(knows_the_primary, f"{host} knows the primary")
-        assert "AuthenticationError" in call(host, "", "PING", port=int(port))
-    deployed.arguments(mode="sentinel", image=IMAGE, sentinel_image=IMAGE, hz=20)
-    deployed.up()
-    hosts = [node.partition(":")[0] for node in connection["nodes"]]
-    eventually(lambda: all(call(host, password, "CONFIG", "GET", "hz") == ["hz", "20"] for host in hosts), "the change has rolled", 240)
 
 
 def strictly(deployed: Deployed, resource: dict[str, Any], *, succeeds: bool = True) -> str:

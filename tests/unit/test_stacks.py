@@ -40,6 +40,16 @@ def test_the_topology_operator_asks_for_every_cache_in_a_restricted_namespace(mo
         assert registered.only(kind)["metadata"]["namespace"] == "shop"
 
 
+def test_an_operator_comes_first_in_a_namespace_of_its_own_and_looks_at_that_of_the_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    registered = deploy(topology="operator", namespace="shop", operator_chart='{"redis-operator": null}', operated='{"carts": null}')
+    release = registered.only("Release")
+    assert (release["namespace"], release["values"]["redisOperator"]["watchNamespace"]) == ("redis-operator", "shop")
+    assert set(registered.named("Namespace")) == {"shop", "redis-operator"}
+    [carts] = [request for request in registered.requests if request.type == "caches:index:RedisOperatorCluster"]
+    assert [urn for urn in carts.dependencies if urn.endswith("Release::redis-operator")]
+
+
 @pytest.mark.parametrize(
     ("config", "outlives"),
     [
@@ -65,6 +75,11 @@ def test_the_namespace_outlives_the_stack_when_volumes_in_it_shall(
     [
         ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster, operator; did you mean 'in_cluster'?"),
         ({"namspace": "x"}, "there is no configuration key 'caches:namspace'; did you mean 'namespace'?"),
+        ({"topology": "operator", "operator_chart": '{"a": null, "b": null}'}, "caches:operator_chart has a, b: one operator runs every"),
+        (
+            {"topology": "operator", "namespace": "a", "operator_chart": '{"a": null}'},
+            "caches:operator_chart.a: is the name of the caches'",
+        ),
         ({"redis": "[1]"}, "caches:redis = [1]: must be a mapping"),
         ({"redis": "text"}, "caches:redis = 'text': must be a mapping"),
         ({"redis": '{"sessions": {"memory": 1}}'}, "memory: there is no such argument"),
@@ -93,6 +108,12 @@ def test_the_provider_is_the_one_that_was_named(
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     assert deploy(**config).only("kubernetes") == expected
+
+
+def test_a_chart_is_not_rendered_but_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHES_RENDER", "out")
+    with pytest.raises(pulumi.RunError, match="caches:operator_chart: a Helm chart is installed and can't be rendered"):
+        deploy(topology="operator", operator_chart='{"redis-operator": null}')
 
 
 def test_an_ambient_kubeconfig_is_not_a_named_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

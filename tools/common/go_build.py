@@ -74,8 +74,10 @@ def _copy_openapi(sources: Path, results: Path) -> None:
 def _copy_operator_crds(sources: Path, results: Path) -> None:
     module = "github.com/OT-CONTAINER-KIT/redis-operator"
     _go("mod", "download", module, folder=sources)
-    for definition in (_module_folder(sources, module) / "config" / "crd" / "bases").glob("*.yaml"):
+    upstream = _module_folder(sources, module)
+    for definition in (upstream / "config" / "crd" / "bases").glob("*.yaml"):
         shutil.copyfile(definition, results / definition.name)
+    shutil.copytree(upstream / "charts" / "redis-operator", results / "chart")
 
 
 _COMPONENT_VERSION = "k8s.io/component-base/version"

@@ -6,6 +6,7 @@ from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, Memcached
 from pulumi_caches.kubernetes.operator_limits import Operator, OperatorMode
 from pulumi_caches.kubernetes.placement import Spread, Toleration
 from pulumi_caches.kubernetes.redis_cluster_with_init import RedisClusterWithInit, RedisClusterWithInitArgs
+from pulumi_caches.kubernetes.redis_operator_chart import RedisOperatorChart, RedisOperatorChartArgs
 from pulumi_caches.kubernetes.redis_operator_cluster import RedisOperatorCluster, RedisOperatorClusterArgs
 from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
@@ -25,6 +26,8 @@ __all__ = [
     "Persistence",
     "RedisClusterWithInit",
     "RedisClusterWithInitArgs",
+    "RedisOperatorChart",
+    "RedisOperatorChartArgs",
     "RedisOperatorCluster",
     "RedisOperatorClusterArgs",
     "RedisStatefulSet",
