@@ -61,6 +61,8 @@ class Agent:
         self._hearing = Hearing(members, own, limits)
         self.status = Status(self._record.read, self._hearing.silence)
         self._was_master = False
+        # The epoch that the group agreed on it in, while the own server is the master.
+        self._led_epoch: int | None = None
         self._heard = 0.0
         self._settled = False
         self._on_disk = False
@@ -93,6 +95,8 @@ class Agent:
                     self.status.withdraw()
                     self._wake.set()
                 self._was_master = state.is_master
+                if not state.is_master:
+                    self._led_epoch = None
             if state is None and self._stopping.is_set():
                 self._wake.set()
                 return
@@ -220,7 +224,7 @@ class Agent:
     async def _fit_in(self, master: Member, epoch: int, own: ServerState) -> None:
         """There is a master: the own server is it, or follows it."""
         if own.is_master and master is not self._own:
-            await self._step_down(master)
+            await self._step_down(master, epoch)
         else:
             self._second_master_since = None
             # Asked once more: a master that hung may have been waited for, and another one be named since.
@@ -231,6 +235,7 @@ class Agent:
         self._settled = is_master or own.link_up
         self.status.update(own, serving=self._settled)
         if self._settled:
+            self._led_epoch = epoch if is_master else None
             self._hearing.listen_to(master)
             if not own.eligible:
                 await handover.make_eligible(self._own)
@@ -246,11 +251,15 @@ class Agent:
         if self._on_disk:
             self._record.keep(Progress(epoch, own.offset))
 
-    async def _step_down(self, master: Member) -> None:
-        """The own server was cut off or stopped for a while, and another one is the master now."""
+    async def _step_down(self, master: Member, epoch: int) -> None:
+        """The own server was cut off or stopped for a while, and another one is the master now.
+
+        Unless it is about to be one itself, and the sentinels are not told yet: then it has led in no epoch before.
+        """
         now = time.monotonic()
         self._second_master_since = self._second_master_since or now
-        if now - self._second_master_since >= HANDOVER_SECONDS:
+        replaced = self._led_epoch is not None and epoch > self._led_epoch
+        if replaced or now - self._second_master_since >= HANDOVER_SECONDS:
             log.warning("%s was master beside %s and becomes its replica: writes that only it had are lost", self._own, master)
             await handover.follow(self._own, master)
             await handover.disconnect_clients(self._own)
