@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from unit import mocks
 
 import stacks
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 CACHES = json.dumps({"sessions": {"memory_gib": 0.125}})
 
 
@@ -48,6 +51,15 @@ def test_an_operator_comes_first_in_a_namespace_of_its_own_and_looks_at_that_of_
     assert set(registered.named("Namespace")) == {"shop", "redis-operator"}
     [carts] = [request for request in registered.requests if request.type == "caches:index:RedisOperatorCluster"]
     assert [urn for urn in carts.dependencies if urn.endswith("Release::redis-operator")]
+
+
+@pytest.mark.parametrize("file", sorted(CHECKOUT.glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+def test_a_stack_that_comes_with_the_project_has_what_its_topology_takes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    config = yaml.safe_load(file.read_text())["config"]
+    given = {key.removeprefix("caches:"): value for key, value in config.items() if key.startswith("caches:")}
+    registered = deploy(**{key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()})
+    assert registered.only("Namespace")["metadata"]["name"] == given["namespace"]
 
 
 @pytest.mark.parametrize(
