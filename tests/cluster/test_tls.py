@@ -114,6 +114,7 @@ def cluster(tmp_path: Path, authority: Authority) -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.mark.long
 def test_a_cluster_takes_a_renewed_certificate_while_clients_write(cluster: Cluster, authority: Authority) -> None:
     renewed, before = authority.issue(*CLUSTER_NAMES), restarts(cluster)
     assert cluster.known["tls"] is True
