@@ -101,6 +101,8 @@ global
 defaults
     mode tcp
     timeout connect 500ms
+    # An agent that has to wait for the processor is not gone; one that is can't be connected to, which is noticed sooner.
+    timeout check 1s
     # As long as can be: the servers decide how long a client may be silent. One that is gone is noticed by keepalive.
     timeout client 24d
     timeout server 24d
