@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from caches_runtime.ops.sentinel.agent import Agent
 from caches_runtime.ops.sentinel.hearing import Limits
 from caches_runtime.ops.sentinel.members import Member, ServerState
 from caches_runtime.ops.sentinel.succession import HANDOVER_SECONDS, Progress, Record
+from unit.sentinel.loop import run
 
 
 class Nobody:
@@ -75,5 +75,5 @@ def test_a_second_master_follows_at_once_when_it_was_replaced_and_else_in_a_whil
     agent = Agent("cache", [own, other], own, Limits(1, 1), Nobody(), tmp_path, tmp_path)
     agent._led_epoch = led
     agent._second_master_since = time.monotonic() - waited
-    asyncio.run(agent._step_down(other, named))
+    run(agent._step_down(other, named))
     assert done == ([other] if follows else [])
