@@ -62,7 +62,8 @@ def stack(tmp_path: Path) -> Iterator[OperatorStack]:
         yield stack
     finally:
         stack.destroy()
-        kubectl("delete", "customresourcedefinitions", *definitions())
+        if left := definitions():
+            kubectl("delete", *left)
 
 
 def kubectl(*words: str) -> str:
@@ -70,6 +71,7 @@ def kubectl(*words: str) -> str:
 
 
 def definitions() -> list[str]:
+    """As kubectl takes them, with their kind."""
     return [name for name in kubectl("get", "crd", "--output=name").split() if name.endswith(DEFINITIONS)]
 
 
