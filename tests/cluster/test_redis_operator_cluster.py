@@ -28,8 +28,10 @@ IMAGE = "docker.io/library/redis:8.0.2"
 def definitions() -> Iterator[None]:
     folder = go_build.build(["operator-crds"])["operator-crds"]
     # On the server's side: they are too large for the annotation that the other way leaves.
-    for command in (["apply", "--server-side"], ["wait", "--for=condition=Established"]):
-        subprocess.run([NODE, "kubectl", *command, "--filename", folder], check=True, capture_output=True)
+    subprocess.run([NODE, "kubectl", "apply", "--server-side", "--filename", folder], check=True, capture_output=True)
+    # `kubectl wait` fails at once for one that has no conditions at all yet.
+    wait: list[str | Path] = [NODE, "kubectl", "wait", "--for=condition=Established", "--filename", folder]
+    eventually(lambda: subprocess.run(wait, capture_output=True).returncode == 0, "the definitions are served")
     yield
     subprocess.run([NODE, "kubectl", "delete", "--filename", folder], check=True, capture_output=True)
 
