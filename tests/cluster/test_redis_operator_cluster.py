@@ -26,14 +26,12 @@ IMAGE = "docker.io/library/redis:8.0.2"
 
 @pytest.fixture(scope="module", autouse=True)
 def definitions() -> Iterator[None]:
-    folder = go_build.build(["operator-crds"])["operator-crds"]
+    files = go_build.build(["operator-crds"])["operator-crds"] / "*.yaml"
     # On the server's side: they are too large for the annotation that the other way leaves.
-    subprocess.run([NODE, "kubectl", "apply", "--server-side", "--filename", folder], check=True, capture_output=True)
-    # `kubectl wait` fails at once for one that has no conditions at all yet.
-    wait: list[str | Path] = [NODE, "kubectl", "wait", "--for=condition=Established", "--filename", folder]
-    eventually(lambda: subprocess.run(wait, capture_output=True).returncode == 0, "the definitions are served")
+    for command in (["apply", "--server-side"], ["wait", "--for=condition=Established"]):
+        subprocess.run([NODE, "kubectl", *command, "--filename", files], check=True, capture_output=True)
     yield
-    subprocess.run([NODE, "kubectl", "delete", "--filename", folder], check=True, capture_output=True)
+    subprocess.run([NODE, "kubectl", "delete", "--filename", files], check=True, capture_output=True)
 
 
 @pytest.fixture

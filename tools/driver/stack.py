@@ -18,14 +18,12 @@ from typing import Any
 
 from common import go_build, paths
 from common.console import Failure, say
-from common.waiting import until
 
 from driver import engine, target
 from driver.target import Target
 
 # The Go module that has the custom resource definitions of a topology.
 _DEFINITIONS = {"operator": "operator-crds"}
-_ESTABLISHED_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -247,15 +245,13 @@ def _apply_definitions(stack: Stack) -> None:
         source = (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
         [topology] = re.findall(r"^\s+caches:topology: *(\S+)", source, re.MULTILINE) or [""]
         if module := _DEFINITIONS.get(topology):
-            folder = str(go_build.build([module])[module])
+            # Its definitions, and not what is in folders beside them: `kubectl wait` would take those too.
+            definitions = str(go_build.build([module])[module] / "*.yaml")
             # On the server's side: they are too large for the annotation that the other way leaves.
-            done = stack.kubectl("apply", "--server-side", "--filename", folder)
-            if done.returncode:
-                raise Failure(f"the operator's custom resource definitions could not be installed: {done.stderr.strip()}")
-            # `kubectl wait` fails at once for one that has no conditions at all yet.
-            wait = ("wait", "--for=condition=Established", "--filename", folder)
-            if not until(lambda: stack.kubectl(*wait).returncode == 0, _ESTABLISHED_SECONDS, every=0.5):
-                raise Failure(f"the operator's custom resource definitions are not served: {stack.kubectl(*wait).stderr.strip()}")
+            for command in (("apply", "--server-side"), ("wait", "--for=condition=Established")):
+                done = stack.kubectl(*command, "--filename", definitions)
+                if done.returncode:
+                    raise Failure(f"the operator's custom resource definitions could not be installed: {done.stderr.strip()}")
 
 
 def _targets(name: str) -> Path:
