@@ -46,6 +46,7 @@ class Writer:
         self._acknowledged: list[int] = []
         self._errors: Counter[str] = Counter()
         self._gaps: list[tuple[float, float]] = []
+        self._silent_seconds = 0.0
 
     def write(self, stop: threading.Event) -> None:
         number, last = 0, time.time()
@@ -67,6 +68,7 @@ class Writer:
             self._acknowledged.append(number)
             if self.kind == "anew":
                 self._client.connection_pool.disconnect()
+        self._silent_seconds = time.time() - last
 
     def _put(self, key: str, value: int) -> bool:
         """Whether the write counts as acknowledged."""
@@ -108,6 +110,7 @@ class Writer:
             "errors": dict(self._errors),
             "longest_gap_seconds": max((length for _, length in self._gaps), default=0.0),
             "gaps": self._gaps,
+            "silent_seconds": self._silent_seconds,
         }
 
     def _values(self) -> list[str | None]:

@@ -67,10 +67,7 @@ def test_a_second_master_follows_at_once_when_it_was_replaced_and_else_in_a_whil
     async def follow(member: Member, master: Member) -> None:
         done.append(master)
 
-    async def disconnect_clients(member: Member) -> None: ...
-
     monkeypatch.setattr(handover, "follow", follow)
-    monkeypatch.setattr(handover, "disconnect_clients", disconnect_clients)
     own, other = (Member(ordinal, f"10.0.0.{ordinal}", "password", "cache") for ordinal in range(2))
     agent = Agent("cache", [own, other], own, Limits(1, 1), Nobody(), tmp_path, tmp_path)
     agent._led_epoch = led

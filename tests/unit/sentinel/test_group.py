@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import redis
 from common.waiting import until
 from unit.sentinel.group import Group, empty, end, group
 from unit.sentinel.writer import Writer
@@ -175,6 +176,8 @@ def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(me
     master = members.serve()
     with Writer(members, confirmed="WAIT 1 1000") as writer:
         writer.await_more()
+        # Sentinel goes by offsets that it asked for up to 10 s ago: it would also take a replica that does not get them yet.
+        writer.await_everywhere()
         master.server.process.send_signal(signal.SIGSTOP)
         try:
             # A sentinel that was not scheduled for 2 s does nothing for 30 s.
@@ -185,6 +188,23 @@ def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(me
         new = members.await_settled()
     assert new is not master
     assert writer.lost(new) == []
+
+
+def test_clients_that_come_to_a_former_master_after_its_restart_are_sent_on(members: Group) -> None:
+    """The Service may still have led there."""
+    master = members.serve()
+    members.replace_master(master)
+    assert until(lambda: master.probe("alive") == "", 10)
+    with master.connect() as client:
+        assert until(lambda: is_disconnected(client), 20), members.logs()
+
+
+def is_disconnected(client: redis.Redis) -> bool:
+    try:
+        client.ping()
+    except redis.ConnectionError:
+        return True
+    return False
 
 
 def test_an_agent_that_nobody_confirms_does_not_replace_a_master_that_hangs(members: Group) -> None:

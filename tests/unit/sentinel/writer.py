@@ -36,11 +36,19 @@ class Writer:
         wanted = len(self.acknowledged) + count
         assert until(lambda: len(self.acknowledged) >= wanted, seconds, every=0.01), self._group.logs()
 
+    def await_everywhere(self) -> None:
+        """Waits until every member gets what is written. A replica says that it follows up to a second before it is sent anything."""
+        first = self.acknowledged[0]
+        assert until(lambda: all(first in self._kept(pod) for pod in self._group.pods), 10), self._group.logs()
+
     def lost(self, pod: Pod) -> list[int]:
         """What was acknowledged and is not in a pod's server."""
-        with pod.connect() as client:
-            kept = {int(number) for number in client.lrange(KEY, 0, -1)}
+        kept = self._kept(pod)
         return [number for number in self.acknowledged if number not in kept]
+
+    def _kept(self, pod: Pod) -> set[int]:
+        with pod.connect() as client:
+            return {int(number) for number in client.lrange(KEY, 0, -1)}
 
     def _write(self) -> None:
         number = 0

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from caches_runtime.ops.sentinel import handover
 from caches_runtime.ops.sentinel.certificate import Renewal
@@ -17,7 +16,8 @@ from caches_runtime.ops.sentinel.election import NotElected, elect
 from caches_runtime.ops.sentinel.handover import NoSuccessor
 from caches_runtime.ops.sentinel.hearing import Hearing, Limits
 from caches_runtime.ops.sentinel.members import UNREACHABLE, Member, ServerState, ask
-from caches_runtime.ops.sentinel.roles import MASTER, REPLICA, UNAVAILABLE
+from caches_runtime.ops.sentinel.roles import UNAVAILABLE
+from caches_runtime.ops.sentinel.routing import Routing, Shower
 from caches_runtime.ops.sentinel.spinning import Watch
 from caches_runtime.ops.sentinel.status import Status, restored_of
 from caches_runtime.ops.sentinel.succession import HANDOVER_SECONDS, Claim, Progress, Record, successor
@@ -27,25 +27,15 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.1
 SURVEY_SECONDS = 1.0
-# How long a handed over pod goes on, so that the Service has moved before clients connect again.
-_SERVICE_SECONDS = 1.0
 # Nodes apply changes of endpoints at most once a second by default (kube-proxy's minSyncPeriod), and the end of a pod is one.
 # In a roll it comes right after another one, a pod that got ready, and waits for up to a second itself. After this time the
 # Service's change is applied at once.
 _QUIET_SECONDS = 2.1
-_APPLIED_SECONDS = 0.2
 _POLL_SECONDS = 0.02
 # How long the own server may not answer and still count as serving: a slow command must not cost its clients their connections.
 _SILENT_SECONDS = 1.0
 _ATTEMPTS = 3
 FAILED = (NoSuccessor, NotElected, *UNREACHABLE, *UNAVAILABLE)
-
-
-class Shower(Protocol):
-    """What shows roles to the Services; roles.Roles but in tests."""
-
-    async def show(self, role: str) -> None: ...
-    async def master(self) -> str | None: ...
 
 
 class Agent:
@@ -55,7 +45,7 @@ class Agent:
         self._group = group
         self._members = members
         self._own = own
-        self._roles = roles
+        self._routing = Routing(own, roles)
         self._run = run
         self._record = Record(data / "progress.json")
         self._hearing = Hearing(members, own, limits)
@@ -79,7 +69,8 @@ class Agent:
         """Returns when the pod is being stopped and its server has ended."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stopping.set)
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(self._hearing.run(self._replace_lost)), tasks.create_task(self._follow_news())]
+            works = (self._hearing.run(self._replace_lost), self._follow_news(), self._send_clients_on())
+            beside = [tasks.create_task(work) for work in works]
             await asyncio.gather(self._watch(), self._survey_for_ever())
             for task in beside:
                 task.cancel()
@@ -131,19 +122,12 @@ class Agent:
             return
         await asyncio.sleep(_QUIET_SECONDS)
         new = await self._repeat(handover.hand_over)
-        deadline = time.monotonic() + _SERVICE_SECONDS
-        while await self._roles.master() != new.pod and time.monotonic() < deadline:
-            await asyncio.sleep(_POLL_SECONDS)
-        await handover.disconnect_clients(self._own)
-        # Nodes apply the change a moment later: who was led here again before that goes once more.
-        await asyncio.sleep(_APPLIED_SECONDS)
-        await handover.disconnect_clients(self._own)
+        await self._routing.hand_over(new)
 
     async def _leave_full_disk(self) -> None:
         """It refuses writes, and others may not have to."""
         if any(state.keeps_writes for state in (await handover.followers(self._members, self._own)).values()):
             await self._repeat(handover.hand_over)
-            await handover.disconnect_clients(self._own)
 
     async def _replace_own(self) -> None:
         await self._repeat(handover.take_over)
@@ -176,9 +160,13 @@ class Agent:
         while state.is_master and time.monotonic() < deadline:
             if (await named(self._members))[0] is self._own:
                 self.status.update(state, serving=True)
-                await self._roles.show(MASTER)
+                await self._routing.show_master()
                 return
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _send_clients_on(self) -> None:
+        while True:
+            await self._try("send clients on", self._routing.send_clients_on)
 
     async def _repeat(self, move: Callable[[Sequence[Member], str, Member], Awaitable[Member]]) -> Member:
         """Moves the role away from the own server, with some patience: votes may go to somebody else, a replica may be behind."""
@@ -231,6 +219,8 @@ class Agent:
             if master is not self._own and own.master != master.address and (await named(self._members))[0] is master:
                 await handover.follow(self._own, master)
         own = await self._own.state()
+        if master is not self._own and not own.is_master:
+            self._routing.leave()
         is_master = own.is_master and master is self._own
         self._settled = is_master or own.link_up
         self.status.update(own, serving=self._settled)
@@ -240,7 +230,7 @@ class Agent:
             if not own.eligible:
                 await handover.make_eligible(self._own)
             self._note(epoch, own)
-            await self._roles.show(MASTER if is_master else REPLICA)
+            await (self._routing.show_master() if is_master else self._routing.show_replica())
 
     def _note(self, epoch: int, own: ServerState) -> None:
         """Keeps the own progress, once it is that of the data on disk. A rewrite that begins on a master changes nothing of that."""
@@ -262,7 +252,6 @@ class Agent:
         if replaced or now - self._second_master_since >= HANDOVER_SECONDS:
             log.warning("%s was master beside %s and becomes its replica: writes that only it had are lost", self._own, master)
             await handover.follow(self._own, master)
-            await handover.disconnect_clients(self._own)
 
     async def _begin(self) -> None:
         """Nobody is master: if the newest data is here, the own server begins."""

@@ -1,0 +1,71 @@
+"""Where the Services lead clients: shows the own server's role, and sends clients on when another one is the master."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from caches_runtime.ops.sentinel.handover import disconnect_clients
+from caches_runtime.ops.sentinel.members import Member
+from caches_runtime.ops.sentinel.roles import MASTER, REPLICA
+
+# How long a handed over pod goes on, so that the Service has moved before clients connect again.
+_SERVICE_SECONDS = 1.0
+# After what time nodes have applied a change of the Service when they were not busy with others, and in any case.
+_APPLIED_SECONDS = 0.2
+_APPLIED_AT_LAST_SECONDS = 1.5
+_POLL_SECONDS = 0.02
+
+
+class Shower(Protocol):
+    """What shows roles to the Services; roles.Roles but in tests."""
+
+    async def show(self, role: str) -> None: ...
+    async def master(self) -> str | None: ...
+
+
+class Routing:
+    """Of clients, to or from one server."""
+
+    def __init__(self, own: Member, roles: Shower) -> None:
+        self._own = own
+        self._roles = roles
+        self._led_here = False
+        self._left = asyncio.Event()
+
+    async def show_master(self) -> None:
+        """From now on the master's Service leads here."""
+        self._led_here = True
+        await self._roles.show(MASTER)
+
+    async def show_replica(self) -> None:
+        await self._roles.show(REPLICA)
+
+    def leave(self) -> None:
+        """Another server is the master, and the own one a replica, perhaps after a restart."""
+        if self._led_here:
+            self._led_here = False
+            self._left.set()
+
+    async def send_clients_on(self) -> None:
+        """Waits until another server is the master, and disconnects clients, who would be told for ever that this is a replica."""
+        await self._left.wait()
+        self._left.clear()
+        await disconnect_clients(self._own)
+        while not self._led_here and await self._roles.master() == self._own.pod:
+            await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_APPLIED_AT_LAST_SECONDS)
+        if not self._led_here:
+            # Those that still came here meanwhile.
+            await disconnect_clients(self._own)
+
+    async def hand_over(self, new: Member) -> None:
+        """The same before the own server stops, and as soon as can be: its clients wait."""
+        deadline = time.monotonic() + _SERVICE_SECONDS
+        while await self._roles.master() != new.pod and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
+        await disconnect_clients(self._own)
+        # Who was led here again before nodes have applied the change goes once more.
+        await asyncio.sleep(_APPLIED_SECONDS)
+        await disconnect_clients(self._own)
