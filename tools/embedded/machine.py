@@ -42,9 +42,7 @@ def require_root() -> None:
 
 def prepare(layout: Layout) -> None:
     """Fails for what is missing and can't be helped; installs the rest."""
-    missing = _missing()
-    if missing:
-        _install(missing)
+    install_missing()
     layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     free = shutil.disk_usage(layout.state).free / 2**30
     if free < _DISK_NEEDED_GIB:
@@ -52,6 +50,13 @@ def prepare(layout: Layout) -> None:
             f"{free:.1f} GiB are free for {layout.state}, and the cluster needs {_DISK_NEEDED_GIB} GiB: "
             "free some space, or set XDG_STATE_HOME to a larger disk"
         )
+
+
+def install_missing() -> None:
+    """The programs that the cluster and the building of its image take. Needs root."""
+    missing = _missing()
+    if missing:
+        _install(missing)
 
 
 def _missing() -> dict[str, str]:

@@ -13,6 +13,8 @@ from common import go_build, paths
 from common.console import run, step
 from common.locking import locked
 
+from embedded import machine
+
 _RELEASE = "trixie"
 _PACKAGES = (
     "redis-server",
@@ -45,7 +47,8 @@ rm -rf /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info
 
 
 def folder() -> Path:
-    """The Debian's root; made if the cache lacks it."""
+    """The Debian's root; made if the cache lacks it, with what this takes. Needs root."""
+    machine.install_missing()
     exporter = go_build.build([_EXPORTER])[_EXPORTER]
     recipe = Path(__file__).read_bytes() + exporter.name.encode()
     return cached_folder("debian", recipe, "building the Debian (once)", lambda target: _build(target, exporter / _EXPORTER))
