@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from cluster.deployed import writers
 from cluster.faults import cluster_faults as faults
-from cluster.faults.cluster import PLAIN, WAITING, Cluster
+from cluster.faults.cluster import KINDS, PLAIN, WAITING, Cluster
 
 from bench.gaps import Bench, Case, Sample, apply, main, of_writers, on_three_nodes
 
@@ -47,10 +48,11 @@ def _begin(cluster: Cluster) -> None:
         apply(cluster)
     cluster.await_whole()
     cluster.renew_crashed()
+    cluster.empty()
 
 
 def _writing(cluster: Cluster, act: Callable[[], object]) -> Mapping[str, Sample]:
-    with cluster.writing() as result:
+    with writers(cluster.known, *KINDS) as result:
         cluster.await_writes()
         act()
         cluster.await_whole(quiet=False)

@@ -25,12 +25,14 @@ def under_writes(fault: Fault) -> Callable[[Group], dict[str, Sample]]:
     def run(group: Group) -> dict[str, Sample]:
         if not group.known:
             apply(group)
+        group.await_whole()
+        group.renew_crashed()
+        group.empty()
         with writers(group.known, *KINDS) as result:
             group.await_writes()
             fault(group, group.master())
             group.await_whole(quiet=False)
             group.await_writes()
-        group.await_whole()
         return of_writers(result)
 
     return run

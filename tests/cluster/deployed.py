@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from common import paths
 from embedded.layout import Layout
@@ -22,6 +22,7 @@ NODE = CHECKOUT / "tools" / "node"
 PROGRAM = CHECKOUT / "tests" / "programs" / "component"
 CLIENT = Path(__file__).parent / "redis_client.py"
 WRITERS = Path(__file__).parent / "writers.py"
+WATCHER = Path(__file__).parent / "watcher.py"
 
 
 class Deployed(Program):
@@ -41,6 +42,16 @@ class Deployed(Program):
         """Sets the component's arguments; small and leaving nothing behind unless told otherwise."""
         small = {"memory_gib": 0.125, "cpu_request": 0.02, "storage_retained": False}
         self.pulumi("config", "set", "args", json.dumps({**small, **args}))
+
+    @contextmanager
+    def deployed(self, **args: Any) -> Iterator[Self]:
+        """Deploys with these arguments, and destroys it when the block ends."""
+        self.arguments(**args)
+        try:
+            self.up()
+            yield self
+        finally:
+            self.destroy()
 
     def connection(self) -> dict[str, Any]:
         return dict(self.outputs()["connection"])
@@ -122,18 +133,18 @@ def eventually(check: Callable[[], bool], what: str, seconds: float = 120) -> No
 @contextmanager
 def writers(connection: dict[str, Any], *kinds: str) -> Iterator[dict[str, Any]]:
     """Clients of these kinds (see writers.py) write while the block runs; what came of it is in the dictionary afterwards."""
-    with writers_by([NODE, "run", "--", sys.executable, WRITERS, *kinds], connection) as result:
+    with reporting([NODE, "run", "--", sys.executable, WRITERS, *kinds], connection) as result:
         yield result
 
 
 @contextmanager
-def writers_by(command: list[str | Path], connection: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The same, with the command that runs them."""
+def reporting(command: list[str | Path], given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A process that is told something, works while the block runs, and reports; its report is in the dictionary afterwards."""
     result: dict[str, Any] = {}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(connection) + "\n")
+        process.stdin.write(json.dumps(given) + "\n")
         process.stdin.flush()
         assert process.stdout.readline() == "started\n"
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cluster.deployed import eventually
-from cluster.test_memcached_shards import Shards, call, deploy
+from cluster.test_memcached_shards import Shards, call
 
 pytestmark = pytest.mark.cluster
 
@@ -18,7 +18,8 @@ KEYS = [f"user:{number}:profile" for number in range(2000)]
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shards]:
     """Four shards and their proxies, shared by the tests in the order in which they are here."""
-    yield from deploy(tmp_path_factory.mktemp("proxied"), "proxied", shards=4, **ARGS)
+    with Shards(tmp_path_factory.mktemp("proxied"), "proxied").deployed(shards=4, **ARGS) as shards:
+        yield shards
 
 
 def through_proxy(shards: Shards, *commands: str) -> Any:

@@ -30,20 +30,11 @@ class Shards(Deployed):
         self.pulumi("config", "set", "args", json.dumps({"memory_gib": 0.0625, "cpu_request": 0.02, **args}))
 
 
-def deploy(scratch: Path, namespace: str, **args: Any) -> Iterator[Shards]:
-    deployed = Shards(scratch, namespace)
-    deployed.arguments(**args)
-    try:
-        deployed.up()
-        yield deployed
-    finally:
-        deployed.destroy()
-
-
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shards]:
     """Four shards, shared by the tests in the order in which they are here."""
-    yield from deploy(tmp_path_factory.mktemp("shards"), "shards", shards=4)
+    with Shards(tmp_path_factory.mktemp("shards"), "shards").deployed(shards=4) as shards:
+        yield shards
 
 
 def call(connection: dict[str, Any], node: str, *commands: str, **login: Any) -> Any:
@@ -239,14 +230,14 @@ def _keep(shards: Shards, scratch: Path, certificate: Certified) -> None:
 
 
 def test_a_deployment_serves_behind_its_service(tmp_path: Path) -> None:
-    for deployed in deploy(tmp_path, "single", workload="deployment", auth="none", extstore_gib=1):
+    with Shards(tmp_path, "single").deployed(workload="deployment", auth="none", extstore_gib=1) as deployed:
         connection = deployed.connection()
         assert call(connection, connection["nodes"][0], "set a 0 0 1\r\nb", "get a") == ["STORED", "b"]
         assert call(connection, connection["nodes"][0], "stats")[0]["extstore_limit_maxbytes"] == str(14 * 64 * 2**20)
         deployed.preview("--expect-no-changes")
         deployed.kubectl("delete", "pod", "--all")
         deployed.kubectl("rollout", "status", "deployment/cache", "--timeout=120s")
-        eventually(lambda: call(connection, connection["nodes"][0], "get a") == [None], "it serves again, empty")  # noqa: B023
+        eventually(lambda: call(connection, connection["nodes"][0], "get a") == [None], "it serves again, empty")
     assert deployed.export() == []
     assert "not found" in deployed.kubectl("get", "namespace", "single", succeeds=False)
     eventually(lambda: deployed.get("persistentvolumes")["items"] == [], "the volume goes with the pod")

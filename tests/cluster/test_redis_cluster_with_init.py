@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from cluster.faults.cluster import PLAIN, Cluster
+from cluster.faults.cluster import KINDS, PLAIN, Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -27,7 +27,7 @@ def test_up_again_and_refresh_change_nothing(cluster: Cluster) -> None:
 
 def test_the_exported_connection_leads_to_every_slot(cluster: Cluster) -> None:
     assert cluster.known["mode"] == "cluster"
-    with cluster.writing() as result:
+    with cluster.writing(*KINDS) as result:
         cluster.await_writes()
     assert [said["lost"] for said in result.values()] == [0] * len(result)
     assert [result[kind]["errors"] for kind in PLAIN] == [{}] * len(PLAIN)

@@ -14,27 +14,18 @@ from cluster.deployed import NODE, Deployed, call, eventually, writing
 pytestmark = pytest.mark.cluster
 
 
-def deploy(scratch: Path, namespace: str, **args: Any) -> Iterator[Deployed]:
-    deployed = Deployed(scratch, namespace)
-    deployed.arguments(**args)
-    try:
-        deployed.up()
-        yield deployed
-    finally:
-        deployed.destroy()
-
-
 @pytest.fixture(scope="module")
 def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """One primary and one replica, shared by the tests that leave it as it is."""
-    yield from deploy(tmp_path_factory.mktemp("replicated"), "replicated", replicas=1)
+    with Deployed(tmp_path_factory.mktemp("replicated"), "replicated").deployed(replicas=1) as replicated:
+        yield replicated
 
 
 @pytest.fixture
 def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployed]:
     """A cache of the test's own, with the arguments of its parameter."""
-    args = getattr(request, "param", {})
-    yield from deploy(tmp_path, "own", **args)
+    with Deployed(tmp_path, "own").deployed(**getattr(request, "param", {})) as own:
+        yield own
 
 
 def host(deployed: Deployed, suffix: str = "") -> str:
@@ -218,7 +209,7 @@ def test_an_existing_secret_is_used_checked_and_its_change_followed_without_a_re
 
 
 def test_destroy_leaves_nothing(tmp_path: Path) -> None:
-    for deployed in deploy(tmp_path, "gone", replicas=1):
+    with Deployed(tmp_path, "gone").deployed(replicas=1) as deployed:
         volumes = {claim["spec"]["volumeName"] for claim in deployed.get("persistentvolumeclaims")["items"]}
         assert len(volumes) == 2
     assert deployed.export() == []

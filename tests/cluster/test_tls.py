@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority, Certified
-from cluster.deployed import NODE, Deployed, eventually, writers
+from cluster.deployed import NODE, Deployed, eventually
 from cluster.faults.cluster import PLAIN, Cluster
 from cluster.faults.group import Group
 
@@ -83,25 +83,23 @@ def group(tmp_path: Path, authority: Authority) -> Iterator[Group]:
 def test_a_group_fails_over_and_takes_a_renewed_certificate_while_clients_write(group: Group, authority: Authority) -> None:
     group.await_whole()
     assert (group.known["tls"], group.known["ca_pem"]) == (True, authority.pem)
-    with writers(group.known, "sentinel+wait", "service") as result:
+    with group.writing("sentinel+wait", "service") as result:
         group.await_writes()
         killed = group.master()
         group.signal(killed, "server", signal.SIGKILL)
         eventually(lambda: group.master() != killed, "another master")
         group.await_whole(quiet=False)
         group.await_writes()
-    print({kind: (said["written"], said["longest_gap_seconds"]) for kind, said in result.items()})
     assert result["sentinel+wait"]["lost"] == 0
 
     renewed, before = authority.issue("DNS:*.tls-group.svc"), restarts(group)
-    with writers(group.known, "sentinel+wait", "service", "anew") as result:
+    with group.writing("sentinel+wait", "service", "anew") as result:
         group.await_writes()
         renew(group, renewed)
         await_renewed([*group.known["nodes"], *group.known["sentinels"]], renewed)
         group.await_whole(quiet=False)
         group.await_writes()
     for kind, said in result.items():
-        print(kind, said["written"], said["longest_gap_seconds"])
         assert (said["errors"], said["lost"]) == ({}, 0), kind
     assert {name for name, count in restarts(group).items() if count != before[name]} == {f"{pod} sentinel" for pod in group.pod_names()}
 
@@ -118,11 +116,10 @@ def cluster(tmp_path: Path, authority: Authority) -> Iterator[Cluster]:
 def test_a_cluster_takes_a_renewed_certificate_while_clients_write(cluster: Cluster, authority: Authority) -> None:
     renewed, before = authority.issue(*CLUSTER_NAMES), restarts(cluster)
     assert cluster.known["tls"] is True
-    with writers(cluster.known, *PLAIN) as result:
+    with cluster.writing(*PLAIN) as result:
         renew(cluster, renewed)
         await_renewed(cluster.known["nodes"], renewed)
     for kind, said in result.items():
-        print(kind, said["written"], said["longest_gap_seconds"])
         assert said["written"] > 100, kind
         assert (said["errors"], said["lost"]) == ({}, 0), kind
     assert restarts(cluster) == before

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from caches_runtime.ops.cluster_state import SLOTS, parse_nodes
-from cluster.deployed import eventually, writers
+from cluster.deployed import eventually
 from cluster.faults.observed import Observed
 from common.waiting import until
 from redis.crc import key_slot
@@ -23,10 +23,14 @@ def tag_of(shard: int) -> str:
 TAGS = [tag_of(shard) for shard in range(3)]
 PLAIN = [f"cluster@{tag}" for tag in TAGS]
 WAITING = "cluster+wait"
+KINDS = (*PLAIN, WAITING)
+"""Clients of all shards, one of which waits for a replica."""
 
 
 class Cluster(Observed):
     """One RedisClusterWithInit named `cache`."""
+
+    watched_keys = tuple(f"{{{tag}}}:watched" for tag in TAGS)
 
     def __init__(self, scratch: Path, namespace: str) -> None:
         super().__init__(scratch, namespace, "RedisClusterWithInit")
@@ -85,32 +89,12 @@ class Cluster(Observed):
     def identities(self) -> dict[str, Any]:
         return {pod: self.ask(pod, "CLUSTER", "MYID") for pod in self.pod_names()}
 
-    def replace(self, pod: str, *how: str) -> None:
-        """Deletes a pod, and waits for its successor, though not until it is ready."""
-        uid = self.pods()[pod]
-        self.kubectl("delete", "pod", pod, *how)
-        eventually(lambda: self.pods().get(pod, uid) != uid, f"a new {pod}")
-
     @contextmanager
     def all_replaced(self) -> Iterator[None]:
         """Waits, after what is done meanwhile, until there is another pod for each."""
         before = self.pods()
         yield
         eventually(lambda: self.pods().keys() == before.keys() and not {*self.pods().values()} & {*before.values()}, "new pods", 180)
-
-    def renew_crashed(self) -> None:
-        """A container that crashes again and again is started later each time; a new pod's is not."""
-        crashed = [pod for pod in self.pod_names() if self.restarts(pod)]
-        for pod in crashed:
-            self.replace(pod)
-        if crashed:
-            self.await_whole()
-
-    def restarts(self, pod: str) -> int:
-        return int(self.get("pod", pod)["status"]["containerStatuses"][0]["restartCount"])
-
-    def await_restart(self, pod: str, after: int) -> None:
-        eventually(lambda: self.restarts(pod) > after, f"{pod} starts again", 360)
 
     def slots(self) -> dict[str, int]:
         """How many slots each shard has, as its first pod sees it; a slot that is on its way is an error."""
@@ -137,17 +121,6 @@ class Cluster(Observed):
     def _master_counts(self) -> dict[int, Any]:
         roles = {shard: [pod for pod in self.pods_of(shard) if self.role(pod) == "master"] for shard in range(self.shards)}
         return {shard: self.ask(masters[0], "DBSIZE") for shard, masters in roles.items() if masters}
-
-    def writing(self, *more: str) -> AbstractContextManager[dict[str, Any]]:
-        """Clients of all shards, one of which waits for a replica."""
-        return self._writing([*PLAIN, WAITING, *more])
-
-    @contextmanager
-    def _writing(self, kinds: list[str]) -> Iterator[dict[str, Any]]:
-        with writers(self.known, *kinds) as result:
-            yield result
-        for kind, said in result.items():
-            print(f"{kind}: {said['written']} written, {said['lost']} lost, gap {said['longest_gap_seconds']:.2f} s, {said['errors']}")
 
     def fault(self) -> str:
         for shard in range(self.shards):
@@ -178,5 +151,5 @@ class Cluster(Observed):
             return f"{pod} sees {served} slots served"
         return ""
 
-    def key_counts(self) -> list[dict[str, Any]]:
-        return [{pod: self.ask(pod, "DBSIZE") for pod in self.pods_of(shard)} for shard in range(self.shards)]
+    def copies(self) -> list[list[str]]:
+        return [self.pods_of(shard) for shard in range(self.shards)]

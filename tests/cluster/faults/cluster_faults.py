@@ -62,14 +62,18 @@ def hang_master(cluster: Cluster, shard: int = 0) -> None:
 
 
 def cut_master_off(cluster: Cluster) -> None:
-    """No packet reaches or leaves the master's pod until another one is the master."""
+    """No packet reaches or leaves the master's pod until another one is the master. What it accepts alone is lost, and nothing else."""
     cut, other = cluster.master(), cluster.replica()
+    prefix = f"{{{TAGS[0]}}}:alone:"
     cluster.cut(cut)
     try:
+        print(f"written to the master that was cut off: {cluster.write_alone(cut, prefix)}")
         cluster.await_master(other)
     finally:
         cluster.heal(cut)
     eventually(lambda: cluster.role(cut) == "slave", "the one that was cut off follows")
+    cluster.await_whole(quiet=False)
+    assert [cluster.ask(pod, "KEYS", f"{prefix}*") for pod in (cut, other)] == [[], []]
 
 
 def kill_twice(cluster: Cluster) -> None:

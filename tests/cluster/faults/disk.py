@@ -29,7 +29,8 @@ def small(cache: Observed, pod: str) -> Iterator[Path]:
         yield folder
     finally:
         _on_node(cache, pod, "umount", "--lazy", str(folder))
-        cache.signal(pod, "server", signal.SIGKILL)
+        # Its server may have given up, and be started again much later.
+        cache.replace(pod, "--grace-period=0", "--force")
 
 
 @contextmanager

@@ -7,12 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from cluster.deployed import NODE, eventually
 from cluster.faults.observed import Observed
 
 ROLE = "pulumi-caches/role"
+CONTROL_PLANE = "1"
+"""The node of the API server."""
 
 
 class Group(Observed):
@@ -57,6 +58,10 @@ class Group(Observed):
     @contextmanager
     def masters_node_cut(self) -> Iterator[str]:
         """The master's node, and with it its zone, is away during the block, which begins when another one is the master."""
+        # Without the API server nobody could move the Service: where it runs, the master is handed over first.
+        if self.node_number(self.master()) == CONTROL_PLANE:
+            self.replace(self.master())
+            self.await_whole(quiet=False)
         master = self.master()
         number = self.node_number(master)
         subprocess.run([NODE, "cut", number], check=True)
@@ -88,8 +93,8 @@ class Group(Observed):
             return f"labels: {labels}"
         return ""
 
-    def key_counts(self) -> list[dict[str, Any]]:
-        return [{pod: self.ask(pod, "DBSIZE") for pod in self.pod_names()}]
+    def copies(self) -> list[list[str]]:
+        return [self.pod_names()]
 
     def _named_master(self, pod: str) -> str:
         reply = self.ask(pod, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "cache", port=26379)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
-from cluster.deployed import Client, Deployed, eventually
+from cluster.deployed import NODE, WATCHER, Client, Deployed, eventually, reporting, writers
 
 _CUT = """
 table inet cut {
@@ -23,6 +25,8 @@ table inet cut {
 
 class Observed(Deployed, ABC):
     """A component named `cache`, whose servers are asked and signalled one by one."""
+
+    watched_keys: tuple[str, ...] = ("watched",)
 
     def __init__(self, scratch: Path, namespace: str, component: str) -> None:
         super().__init__(scratch, namespace, component)
@@ -39,21 +43,19 @@ class Observed(Deployed, ABC):
         """What is not as it should be; empty when all is."""
 
     @abstractmethod
-    def key_counts(self) -> list[dict[str, Any]]:
-        """By pod, for each set of pods that have the same data, how many keys each has."""
+    def copies(self) -> list[list[str]]:
+        """The sets of pods that have the same data."""
 
     @contextmanager
     def deployed(self, **args: Any) -> Iterator[Self]:
         """Deploys with these arguments, and destroys it when the block ends."""
         self.args = args
-        self.arguments(**args)
-        try:
-            self.up()
+        with super().deployed(**args):
             self.connect()
-            yield self
-        finally:
-            self.close()
-            self.destroy()
+            try:
+                yield self
+            finally:
+                self.close()
 
     def change(self, **args: Any) -> None:
         """Deploys with these arguments beside those it has."""
@@ -99,8 +101,55 @@ class Observed(Deployed, ABC):
             raise AssertionError(f"{error}: {said[0]}") from None
 
     def _difference(self) -> str:
-        different = [counts for counts in self.key_counts() if len(set(map(str, counts.values()))) > 1]
-        return f"keys: {different}" if different else ""
+        """By what is quick to tell first: how many keys there are, then a sum of all keys and values."""
+        for command in ("DBSIZE", "DIGEST"):
+            for pods in self.copies():
+                said = {pod: str(self.ask(pod, command)) for pod in pods}
+                if len({*said.values()}) > 1:
+                    return f"{command}: {said}"
+        return ""
+
+    def replace(self, pod: str, *how: str) -> None:
+        """Deletes a pod, and waits for its successor, though not until it is ready."""
+        uid = self.pods()[pod]
+        self.kubectl("delete", "pod", pod, *how)
+        eventually(lambda: self.pods().get(pod, uid) != uid, f"a new {pod}")
+
+    def renew_crashed(self) -> None:
+        """A container that crashes again and again is started later each time; a new pod's is not."""
+        for pod in self.pod_names():
+            if self.restarts(pod):
+                self.replace(pod)
+                self.await_whole(quiet=False)
+
+    def restarts(self, pod: str) -> int:
+        """Of its containers, how often they were started again."""
+        return sum(status["restartCount"] for status in self.get("pod", pod)["status"]["containerStatuses"])
+
+    def await_restart(self, pod: str, after: int) -> None:
+        eventually(lambda: self.restarts(pod) > after, f"{pod} starts again", 360)
+
+    def empty(self) -> None:
+        """Removes all keys, so that those of many cases do not add up."""
+        for pod in chain(*self.copies()):
+            self.ask(pod, "FLUSHALL")
+
+    @contextmanager
+    def writing(self, *kinds: str) -> Iterator[dict[str, Any]]:
+        """Clients of these kinds (see writers.py) write while the block runs; what came of it is in the dictionary afterwards."""
+        with writers(self.known, *kinds) as result:
+            yield result
+        for kind, said in result.items():
+            print(f"{kind}: {said['written']} written, {said['lost']} lost, gap {said['longest_gap_seconds']:.2f} s, {said['errors']}")
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, float]]:
+        """After the block: for how many seconds two servers accepted writes of the same key, for one key of each shard."""
+        hosts = [self.host(pod) for pod in self.pod_names()]
+        given = {"password": self.known["password"], "ca_pem": self.known.get("ca_pem", ""), "hosts": hosts}
+        with reporting([NODE, "run", "--", sys.executable, WATCHER, *self.watched_keys], given) as together:
+            yield together
+        print(f"two masters: {together}")
 
     def signal(self, pod: str, program: str, number: signal.Signals) -> None:
         """Signals a container's process from outside, because its first process ignores what comes from inside."""
@@ -112,6 +161,16 @@ class Observed(Deployed, ABC):
 
     def heal(self, pod: str) -> None:
         self._in_network(pod, "nft", "delete", "table", "inet", "cut")
+
+    def write_alone(self, pod: str, prefix: str) -> int:
+        """Writes inside a pod that is cut off until its server refuses, which it must; how often it did not."""
+        script = """
+          REDISCLI_AUTH=$(cat /etc/cache/credentials/password); export REDISCLI_AUTH
+          written=0
+          while [ "$("$ENGINE-cli" set "$1$written" 1)" = OK ]; do written=$((written + 1)); done
+          echo "$written"
+        """
+        return int(self.kubectl("exec", pod, "--container=redis", "--", "timeout", "20", "sh", "-c", script, "sh", prefix))
 
     def _in_network(self, pod: str, *command: str, input: str = "") -> None:
         subprocess.run(["nsenter", f"--target={self._process(pod, 'server')}", "--net", *command], input=input, text=True, check=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
-from cluster.deployed import call, eventually, writers
+from cluster.deployed import call, eventually
 from cluster.faults.changes import delete_master
 from cluster.faults.group import Group
 from cluster.faults.test_sentinel_group import Fault, force_delete_master, hang_master, kill_master
@@ -36,12 +35,11 @@ PLANNED = (delete_master, roll_front)
 def test_clients_of_the_front_go_on(group: Group, fault: Fault) -> None:
     assert group.known["host"] == "cache-front.fronted.svc"
     group.await_whole()
-    with writers(group.known, "service", "service+wait") as result:
+    with group.writing("service", "service+wait") as result:
         group.await_writes()
         fault(group)
         group.await_whole(quiet=False)
         group.await_writes()
-    print(json.dumps({kind: {**said, "gaps": len(said["gaps"])} for kind, said in result.items()}))
     assert result["service+wait"]["lost"] == 0, "a write that a replica had"
     if fault in PLANNED:
         assert result["service"]["lost"] == 0, "a write that was acknowledged"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,9 @@ pytestmark = pytest.mark.cluster
 MARKER = "pulumi-caches:migration"
 
 
-@contextmanager
-def deployed(scratch: Path, namespace: str, component: str, **args: Any) -> Iterator[Deployed]:
-    scratch.mkdir()
-    made = Deployed(scratch, namespace, component)
-    made.arguments(**args)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.destroy()
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    with deployed(tmp_path_factory.mktemp("old") / "old", "old", "RedisStatefulSet") as made:
+    with Deployed(tmp_path_factory.mktemp("old"), "old").deployed() as made:
         yield made
 
 
@@ -78,7 +65,7 @@ def migrate(source: Deployed, target: Deployed, *hosts: str, **args: Any) -> Non
 
 
 def test_a_server_becomes_a_sentinel_group_while_a_client_writes(source: Deployed, tmp_path: Path) -> None:
-    with deployed(tmp_path / "new", "new", "SentinelGroup") as group:
+    with Deployed(tmp_path, "new", "SentinelGroup").deployed() as group:
         migrate(source, group, group.connection()["host"])
         assert call(group.connection()["host"], group.connection()["password"], "SET", "after", "1") == "OK"
 
@@ -88,7 +75,7 @@ def test_a_server_becomes_a_cluster_while_a_client_writes(source: Deployed, tmp_
     known = source.connection()
     call(known["host"], known["password"], "CLIENT", "UNPAUSE")
     eventually(lambda: call(known["host"], known["password"], "SET", "before", "1") == "OK", "the source takes writes")
-    with deployed(tmp_path / "sharded", "sharded", "RedisClusterWithInit") as cluster:
+    with Deployed(tmp_path, "sharded", "RedisClusterWithInit").deployed() as cluster:
         hosts = [f"cache-{shard}-{ordinal}.cache-headless.sharded.svc" for shard in range(3) for ordinal in range(2)]
         password = cluster.connection()["password"]
         migrate(source, cluster, *(host for host in hosts if call(host, password, "ROLE")[0] == "master"))

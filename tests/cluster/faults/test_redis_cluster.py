@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 from cluster.deployed import eventually
 from cluster.faults import cluster_faults as faults
-from cluster.faults.cluster import PLAIN, TAGS, WAITING, Cluster
+from cluster.faults.cluster import KINDS, PLAIN, TAGS, WAITING, Cluster
 
 pytestmark = pytest.mark.cluster
+
+
+# How long a master that hung or was cut off may take to find out.
+WOKEN_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +70,13 @@ PARAMETERS = [pytest.param(case, id=case.fault.__name__, marks=[pytest.mark.long
 def test_heals_and_keeps_what_it_acknowledged(cluster: Cluster, case: Case) -> None:
     cluster.await_whole()
     cluster.renew_crashed()
-    with cluster.writing() as result:
+    cluster.empty()
+    with cluster.watched() as together, cluster.writing(*KINDS) as result:
         cluster.await_writes()
         case.fault(cluster)
         cluster.await_whole(quiet=False)
         cluster.await_writes()
+    assert max(together.values()) <= (0 if case.planned else WOKEN_SECONDS), "two masters of one key"
     assert not [error for said in result.values() for error in said["errors"] if "Authentication" in error or "WRONGPASS" in error]
     if case.survivors:
         assert result[WAITING]["lost"] == 0, "a write that a replica had"
@@ -104,7 +110,7 @@ def test_what_a_volume_can_not_follow_is_refused_in_the_preview_and_changes_noth
 def test_valkey_without_an_append_only_file_loses_nothing_to_a_kill_and_destroy_leaves_nothing(tmp_path: Path) -> None:
     with Cluster(tmp_path, "valkey").deployed(engine="valkey", persistence="rdb") as valkey:
         valkey.await_whole()
-        with valkey.writing() as result:
+        with valkey.writing(*KINDS) as result:
             valkey.await_writes()
             faults.kill_master(valkey)
             valkey.await_whole(quiet=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from certificates import Authority, Certified, certify
-from cluster.deployed import WRITERS, writers_by
+from cluster.deployed import WRITERS, reporting
 from common.waiting import until
 from pulumi_caches.kubernetes import tls_authority
 from unit.scripts.waiting import PASSES, await_copy, await_value
@@ -69,7 +69,7 @@ def accepted(pod: Pod) -> bool:
 def writing(pod: Pod, authority_pem: str) -> Iterator[dict[str, Any]]:
     """Writes while the block runs, on one connection and on a new one each time; what came of it is in the dictionary afterwards."""
     connection = {"host": pod.address, "port": 6379, "password": PASSWORD, "tls": True, "ca_pem": authority_pem}
-    with writers_by([*pod.beside(sys.executable, str(WRITERS), "service", "anew")], connection) as result:
+    with reporting([*pod.beside(sys.executable, str(WRITERS), "service", "anew")], connection) as result:
         yield result
 
 
