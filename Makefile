@@ -36,7 +36,7 @@ password: ## Print the password of CACHE
 test: lint test-unit test-engine test-cluster ## Run every check
 
 test-unit: environment ## Test without engine and cluster
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit --numprocesses 2 --dist loadfile
 
 test-engine: environment ## Test with the real Pulumi engine
 	$(PYTEST) tests/engine

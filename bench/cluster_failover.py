@@ -46,7 +46,7 @@ def change(act: Callable[[Cluster], object]) -> Measured:
 def _begin(cluster: Cluster) -> None:
     if not cluster.known:
         apply(cluster)
-    cluster.await_whole()
+    cluster.await_whole(quiet=False)
     cluster.renew_crashed()
     cluster.empty()
 

@@ -25,7 +25,7 @@ def under_writes(fault: Fault) -> Callable[[Group], dict[str, Sample]]:
     def run(group: Group) -> dict[str, Sample]:
         if not group.known:
             apply(group)
-        group.await_whole()
+        group.await_whole(quiet=False)
         group.renew_crashed()
         group.empty()
         with writers(group.known, *KINDS) as result:

@@ -79,6 +79,9 @@ class Cluster(Observed):
 
     def shard_alone_on_its_node(self) -> int:
         """A shard whose master is alone on its node: when a node takes two of three masters along, nobody is left to vote."""
+        if len({self.node_number(self.master(shard)) for shard in range(self.shards)}) == 1:
+            self.hand_over(0, self.replica(0))
+            self.await_whole(quiet=False)
         on = {shard: self.node_number(self.master(shard)) for shard in range(self.shards)}
         count = Counter(on.values())
         for shard, number in on.items():

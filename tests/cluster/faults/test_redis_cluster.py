@@ -68,7 +68,7 @@ PARAMETERS = [pytest.param(case, id=case.fault.__name__, marks=[pytest.mark.long
 
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_heals_and_keeps_what_it_acknowledged(cluster: Cluster, case: Case) -> None:
-    cluster.await_whole()
+    cluster.await_whole(quiet=False)
     cluster.renew_crashed()
     cluster.empty()
     with cluster.watched() as together, cluster.writing(*KINDS) as result:

@@ -203,7 +203,7 @@ PARAMETERS = [pytest.param(case, id=case.fault.__name__, marks=[pytest.mark.long
 
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_heals_and_keeps_what_it_acknowledged(group: Group, case: Case) -> None:
-    group.await_whole()
+    group.await_whole(quiet=False)
     group.renew_crashed()
     group.empty()
     with group.watched() as together, group.writing("sentinel+wait", "service") as result:

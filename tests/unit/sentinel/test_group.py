@@ -60,6 +60,46 @@ def test_a_stopped_pod_hands_over_first_and_no_acknowledged_write_is_lost(member
         assert until(lambda pod=pod: writer.lost(pod) == [], 10), f"{pod.name} lost {writer.lost(pod)}"  # type: ignore[misc]
 
 
+def test_a_pod_that_is_deleted_by_force_is_replaced_when_its_server_has_ended(members: Group) -> None:
+    """Server and agent are told to end at once, so there is nothing left to hand over."""
+    members.sentinels_down_after_milliseconds = NEVER
+    members.agents_down_after_seconds = NEVER / 1000
+    master = members.serve()
+    with Writer(members, confirmed="WAIT 1 1000") as writer:
+        writer.await_more()
+        for process in (members.agents[master], master.server.process):
+            process.send_signal(signal.SIGTERM)
+        assert until(lambda: members.shown() is not master, 20), members.logs()
+        writer.await_more()
+        new = members.shown()
+    said = (master.folder / "agent.log").read_text()
+    assert "took over" in said
+    assert "could not hand over" not in said
+    assert new is not None
+    assert writer.lost(new) == []
+
+
+def test_a_replica_that_was_promoted_by_who_did_not_live_to_say_so_becomes_the_master(members: Group) -> None:
+    members.sentinels_down_after_milliseconds = NEVER
+    members.agents_down_after_seconds = NEVER / 1000
+    master = members.serve()
+    with Writer(members, confirmed="WAIT 1 1000") as writer:
+        writer.await_more()
+        await_noted(members.others(master))
+        # The agent that moves the role ends with its pod, in the middle of that.
+        end(members.agents[master])
+        master.server.process.kill()
+        promoted, other = members.others(master)
+        assert promoted.cli("replicaof", "no", "one") == "OK"
+        assert other.cli("replicaof", promoted.known_as, "6379") == "OK"
+        assert until(lambda: members.shown() is promoted, 20), members.logs()
+        writer.await_more()
+    assert writer.lost(promoted) == []
+    members.restart_server(master)
+    members.start_agent(master)
+    assert members.await_settled() is promoted
+
+
 def test_a_replica_that_is_stopped_needs_no_handover(members: Group) -> None:
     master = members.serve()
     replica = members.others(master)[0]

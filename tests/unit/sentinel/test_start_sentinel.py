@@ -102,6 +102,20 @@ def test_what_it_has_learnt_is_kept_and_everything_else_is_dropped(members: Grou
     assert not {"notification-script", "nopass"} & set(conf(pod).read_text().split())
 
 
+@pytest.mark.parametrize(("kept_epoch", "follows"), [(5, True), (7, False), (8, False)])
+def test_it_begins_with_the_master_that_others_have_agreed_on_since(members: Group, pod: Pod, kept_epoch: int, follows: bool) -> None:
+    """Not with the one of before its restart: clients ask it at once."""
+    other = members.pods[1]
+    conf(other).write_text(LEARNT.format(master=other.address, sentinel=pod.address))
+    serve(members, other)
+    kept = LEARNT.format(master=pod.address, sentinel=other.address)
+    conf(pod).write_text(kept.replace(f"config-epoch {GROUP} 7", f"config-epoch {GROUP} {kept_epoch}"))
+    serve(members, pod)
+    found = described(pod)
+    assert (found["ip"], found["config-epoch"]) == ((other.address, "7") if follows else (pod.address, str(kept_epoch)))
+    assert vote(pod, 9) != "candidate", "it has voted in that epoch"
+
+
 def test_addresses_of_another_time_are_dropped_and_epochs_are_kept(members: Group, pod: Pod) -> None:
     """As after a group was destroyed, and made again with the volumes that it had."""
     conf(pod).write_text(LEARNT.format(master="10.9.9.9", sentinel="10.9.9.8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,12 @@ def begins(claims: Mapping[int, Claim], total: int = 3, waited: float = 0) -> in
         ({0: claim(), 1: claim(4, running=60), 2: claim(4, running=60)}, A_MOMENT, 1),
         ({0: claim(), 1: claim(4, running=60, stopping=True), 2: claim(4, running=50)}, A_MOMENT, 2),
         ({1: claim(4, running=60)}, LONG, None),
-        # There is a master
-        ({0: claim(role="master"), 1: claim(4, running=60), 2: claim(4, running=60)}, LONG, None),
+        # There is a master that nobody names
+        ({0: claim(), 1: claim(4, running=60), 2: claim(4, role="master", running=50)}, 0, None),
+        ({0: claim(), 1: claim(4, running=60), 2: claim(4, role="master", running=50)}, A_MOMENT, 2),
+        ({0: claim(3, role="master"), 1: claim(4, running=60), 2: claim(4, running=60)}, LONG, None),
+        ({0: claim(4, role="master", running=50), 1: claim(4, role="master", running=60), 2: claim()}, A_MOMENT, 1),
+        ({2: claim(4, role="master", running=50)}, LONG, None),
     ],
 )
 def test_the_newest_data_begins_and_of_equals_the_lowest_ordinal(claims: dict[int, Claim], waited: float, chosen: int | None) -> None:
@@ -95,8 +100,15 @@ def running(claims: Mapping[Member, Claim]) -> list[Member]:
 
 
 @given(CLAIMS, st.sampled_from(MEMBERS), TOTALS, WAITS)
-def test_nobody_begins_beside_a_master(claims: dict[Member, Claim], master: Member, total: int, waited: float) -> None:
-    assert successor({**claims, master: claim(role="master")}, total, waited) is None
+def test_nobody_else_begins_beside_a_master(claims: dict[Member, Claim], master: Member, total: int, waited: float) -> None:
+    assert successor({**claims, master: claim(4, role="master")}, total, waited) in (None, master)
+
+
+@given(CLAIMS, st.sampled_from(MEMBERS), TOTALS, WAITS)
+def test_a_master_of_an_earlier_reign_never_begins(claims: dict[Member, Claim], master: Member, total: int, waited: float) -> None:
+    later = {member: replace(said, restored=replace(said.restored, epoch=5)) for member, said in claims.items() if member is not master}
+    chosen = successor({**later, master: claim(4, role="master")}, total, waited)
+    assert chosen is None or chosen is not master or not later
 
 
 @given(CLAIMS, TOTALS, WAITS)

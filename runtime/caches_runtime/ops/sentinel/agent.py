@@ -51,6 +51,7 @@ class Agent:
         self._hearing = Hearing(members, own, limits)
         self.status = Status(self._record.read, self._hearing.silence)
         self._was_master = False
+        self._was_linked = False
         # The epoch that the group agreed on it in, while the own server is the master.
         self._led_epoch: int | None = None
         self._heard = 0.0
@@ -88,6 +89,9 @@ class Agent:
                 self._was_master = state.is_master
                 if not state.is_master:
                     self._led_epoch = None
+                if self._was_linked and not state.link_up:
+                    self._wake.set()
+                self._was_linked = state.link_up
             if state is None and self._stopping.is_set():
                 self._wake.set()
                 return
@@ -120,9 +124,19 @@ class Agent:
         """Before the own server stops: another one is the master, and the Service has followed."""
         if not (await self._own.state()).is_master:
             return
-        await asyncio.sleep(_QUIET_SECONDS)
+        if not await self._serves_for(_QUIET_SECONDS):
+            return
         new = await self._repeat(handover.hand_over)
         await self._routing.hand_over(new)
+
+    async def _serves_for(self, seconds: float) -> bool:
+        """Whether the own server does not end in that time, as it does when somebody deletes the pod by force."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if await self._own.is_refused():
+                return False
+            await asyncio.sleep(WATCH_SECONDS)
+        return True
 
     async def _leave_full_disk(self) -> None:
         """It refuses writes, and others may not have to."""
@@ -205,8 +219,9 @@ class Agent:
         if seen.state is not None and seen.state.is_master:
             self._masterless_since = None
             await self._fit_in(seen.master, seen.epoch, own)
-        elif seen.state is not None or not own.linked_once:
-            # It was restarted, and so were perhaps all others. One that is only gone is the sentinels' matter.
+        elif seen.state is not None or not own.linked_once or own.is_master:
+            # It was restarted, and so were perhaps all others, or the own server was promoted and nobody was told. One that is only
+            # gone is the sentinels' matter.
             await self._begin()
 
     async def _fit_in(self, master: Member, epoch: int, own: ServerState) -> None:

@@ -80,14 +80,22 @@ class Record:
 
 
 def successor(claims: Mapping[Member, Claim], total: int, waited_seconds: float) -> Member | None:
-    """Who should begin; None while it can't be known yet.
+    """Who should begin when whoever the sentinels name is no master; None while it can't be known yet.
 
-    A replica that goes on running has what it received from the last master; a server that was restarted may have lost the end
-    of it, so it only counts when there is none of the first kind. Then all members have to answer, or a majority after a while:
-    the one that is missing may hold the newest data.
+    A server that is one all the same was promoted by somebody who did not live to say so: it begins, unless it led in an earlier
+    reign and was cut off meanwhile. A replica that goes on running has what it received from the last master; a server that was
+    restarted may have lost the end of it, so it only counts when there is none of the first kind. Then all members have to answer,
+    or a majority after a while: the one that is missing may hold the newest data.
     """
-    if any(claim.state.is_master for claim in claims.values()) or len(claims) <= total // 2:
+    if len(claims) <= total // 2:
         return None
+    masters = [member for member, claim in claims.items() if claim.state.is_master]
+    if masters:
+        reign = max(claim.restored.epoch for claim in claims.values())
+        promoted = [member for member in masters if claims[member].restored.epoch == reign]
+        if waited_seconds < HANDOVER_SECONDS or not promoted:
+            return None
+        return max(promoted, key=lambda member: (claims[member].state.offset, -member.ordinal))
     running = {member: claim for member, claim in claims.items() if claim.state.linked_once and not claim.state.stopping}
     if running:
         if waited_seconds < HANDOVER_SECONDS:
