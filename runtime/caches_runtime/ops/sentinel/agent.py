@@ -126,7 +126,7 @@ class Agent:
             return
         if not await self._serves_for(_QUIET_SECONDS):
             return
-        new = await self._repeat(handover.hand_over)
+        new = await self._repeat(handover.hand_over, self._serves_for)
         await self._routing.hand_over(new)
 
     async def _serves_for(self, seconds: float) -> bool:
@@ -141,10 +141,14 @@ class Agent:
     async def _leave_full_disk(self) -> None:
         """It refuses writes, and others may not have to."""
         if any(state.keeps_writes for state in (await handover.followers(self._members, self._own)).values()):
-            await self._repeat(handover.hand_over)
+            await self._repeat(handover.hand_over, self._serves_for)
 
     async def _replace_own(self) -> None:
-        await self._repeat(handover.take_over)
+        async def wait(seconds: float) -> bool:
+            await asyncio.sleep(seconds)
+            return True
+
+        await self._repeat(handover.take_over, wait)
 
     async def _replace_lost(self, master: Member) -> None:
         """Enough agents have not heard the master for too long, and this one acts for them."""
@@ -182,14 +186,20 @@ class Agent:
         while True:
             await self._try("send clients on", self._routing.send_clients_on)
 
-    async def _repeat(self, move: Callable[[Sequence[Member], str, Member], Awaitable[Member]]) -> Member:
-        """Moves the role away from the own server, with some patience: votes may go to somebody else, a replica may be behind."""
+    async def _repeat(
+        self, move: Callable[[Sequence[Member], str, Member], Awaitable[Member]], wait: Callable[[float], Awaitable[bool]]
+    ) -> Member:
+        """Moves the role away from the own server, with some patience: votes may go to somebody else, a replica may be behind.
+
+        `wait` waits for so many seconds, and tells whether to try again after them.
+        """
         for _ in range(_ATTEMPTS - 1):
             try:
                 return await move(self._members, self._group, self._own)
             except FAILED as error:
                 log.warning("could not %s yet: %s", move.__name__, error)
-                await asyncio.sleep(SURVEY_SECONDS)
+                if not await wait(SURVEY_SECONDS):
+                    raise
         return await move(self._members, self._group, self._own)
 
     async def _survey_for_ever(self) -> None:
