@@ -60,8 +60,8 @@ def test_a_stopped_pod_hands_over_first_and_no_acknowledged_write_is_lost(member
         assert until(lambda pod=pod: writer.lost(pod) == [], 10), f"{pod.name} lost {writer.lost(pod)}"  # type: ignore[misc]
 
 
-def test_a_pod_that_is_deleted_by_force_is_replaced_when_its_server_has_ended(members: Group) -> None:
-    """Server and agent are told to end at once, so there is nothing left to hand over."""
+def test_a_pod_that_is_deleted_by_force_is_replaced_while_its_server_ends(members: Group) -> None:
+    """Server and agent are told to end at the same time, and have a second for it."""
     members.sentinels_down_after_milliseconds = NEVER
     members.agents_down_after_seconds = NEVER / 1000
     master = members.serve()
@@ -73,8 +73,7 @@ def test_a_pod_that_is_deleted_by_force_is_replaced_when_its_server_has_ended(me
         writer.await_more()
         new = members.shown()
     said = (master.folder / "agent.log").read_text()
-    assert "took over" in said
-    assert "could not hand over" not in said
+    assert "handed over from" in said or "took over" in said
     assert new is not None
     assert writer.lost(new) == []
 

@@ -124,17 +124,21 @@ class Agent:
         """Before the own server stops: another one is the master, and the Service has followed."""
         if not (await self._own.state()).is_master:
             return
-        if not await self._serves_for(_QUIET_SECONDS):
-            return
+        # Unless the server was told to end already: who deletes a pod by force does not wait.
+        await self._serves_for(_QUIET_SECONDS)
         new = await self._repeat(handover.hand_over, self._serves_for)
         await self._routing.hand_over(new)
 
     async def _serves_for(self, seconds: float) -> bool:
-        """Whether the own server does not end in that time, as it does when somebody deletes the pod by force."""
+        """Whether the own server does not begin to end in that time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if await self._own.is_refused():
-                return False
+            try:
+                if (await self._own.state()).stopping:
+                    return False
+            except UNREACHABLE:
+                if await self._own.is_refused():
+                    return False
             await asyncio.sleep(WATCH_SECONDS)
         return True
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from caches_runtime.ops.sentinel.election import elect, publish
-from caches_runtime.ops.sentinel.members import SERVER_PORT, Member, ServerState, ask
+from caches_runtime.ops.sentinel.members import SERVER_PORT, UNREACHABLE, Member, ServerState, ask
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ async def hand_over(members: Sequence[Member], group: str, master: Member) -> Me
     try:
         await _caught_up(successor, (await master.state()).offset, started + PAUSE_SECONDS - _PAUSE_MARGIN_SECONDS)
         await promote(successor)
-        await _pause(master)
-        if time.monotonic() > started + PAUSE_SECONDS:
+        if not await _demote(master, successor, started + PAUSE_SECONDS):
             # The first pause may have ended and writes may have come. Nobody knows of the promotion yet, so it is taken back.
             await follow(successor, master)
             raise NoSuccessor(
@@ -47,7 +46,6 @@ async def hand_over(members: Sequence[Member], group: str, master: Member) -> Me
     except BaseException:
         await master.server("CLIENT", "UNPAUSE")
         raise
-    await follow(master, successor)
     await settle(members, group, successor, epoch)
     log.info("handed over from %s to %s in epoch %d within %.0f ms", master, successor, epoch, 1000 * (time.monotonic() - started))
     return successor
@@ -127,6 +125,19 @@ def youngest(candidates: dict[Member, ServerState]) -> Member:
     return min(
         near, key=lambda member: (not near[member].link_up, not near[member].keeps_writes, near[member].uptime_seconds, -member.ordinal)
     )
+
+
+async def _demote(master: Member, successor: Member, deadline: float) -> bool:
+    """Makes the old master follow the new one, if writes were paused until then: false when they may not have been."""
+    try:
+        await _pause(master)
+        if time.monotonic() > deadline:
+            return False
+        await follow(master, successor)
+    except UNREACHABLE as error:
+        # The successor has all that it had, and there is no way back.
+        log.warning("%s ended while it was replaced by %s: %s", master, successor, error)
+    return True
 
 
 async def _pause(master: Member) -> None:
