@@ -45,10 +45,12 @@ def issued(authority: Authority, pod: Pod) -> Certified:
 def tls_pair(authority: Authority, make: Makes) -> tuple[Pod, Pod]:
     """A primary with data and a replica that has it too, which speak TLS."""
     primary, replica = make("primary", "replica")
-    for pod, role in ((primary, "primary"), (replica, "replica")):
+    for pod in (primary, replica):
         pod.certify(authority.issue(f"IP:{pod.address}"))
-        pod.serve(role)
+    primary.serve()
+    # Before the replica follows: after it has, it may get nothing more for a second.
     primary.connect().set("fruit", "apple")
+    replica.serve("replica")
     await_copy(replica)
     return primary, replica
 
