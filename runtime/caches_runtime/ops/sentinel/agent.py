@@ -59,7 +59,7 @@ class Agent:
         self._on_disk = False
         # What was said already, so that it is not said ten times a second.
         self._failures: dict[str, str] = {}
-        self._sentinel_watch = Watch()
+        self._sentinel_watch = Watch(members, own)
         self._renewal = Renewal(run, members, own)
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
@@ -217,7 +217,7 @@ class Agent:
 
     async def _look_at_sentinel(self) -> None:
         if self._settled:
-            await self._sentinel_watch.look(self._own)
+            await self._sentinel_watch.look()
             await self._renewal.look()
 
     async def _look(self) -> None:

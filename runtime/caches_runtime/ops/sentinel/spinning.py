@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
-from caches_runtime.ops.sentinel.members import Member, SentinelUse
+from caches_runtime.ops.sentinel.members import Member, SentinelUse, ask
 
 log = logging.getLogger(__name__)
 
@@ -18,25 +19,32 @@ log = logging.getLogger(__name__)
 BUSY_SHARE = 0.1
 IDLE_COMMANDS_PER_SECOND = 100
 PATIENCE_SECONDS = 10.0
+# All sentinels that knew the pod spin from the same moment on, and while two of three are away nobody can vote: they end in turn.
+APART_SECONDS = 5.0
 
 
 class Watch:
-    """Watches one sentinel; to be asked about once a second."""
+    """Watches the own sentinel; to be asked about once a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, members: Sequence[Member], own: Member) -> None:
+        self._members = members
+        self._own = own
+        self._patience_seconds = PATIENCE_SECONDS + own.ordinal * APART_SECONDS
         self._last: tuple[float, SentinelUse] | None = None
         self._spinning_since: float | None = None
 
-    async def look(self, member: Member) -> None:
-        """Ends the member's sentinel when it has been spinning for a while. Raises one of UNREACHABLE."""
-        if not self.is_spinning(time.monotonic(), await member.sentinel_use()):
+    async def look(self) -> None:
+        """Ends the sentinel when it has been spinning for a while and all others are at work. Raises one of UNREACHABLE."""
+        if not self.is_spinning(time.monotonic(), await self._own.sentinel_use()):
             return
-        log.warning("the sentinel of %s uses a processor and does nothing with it: it is started again", member)
+        if len(await ask(self._members, lambda member: member.view())) < len(self._members):
+            return
+        log.warning("the sentinel of %s uses a processor and does nothing with it: it is started again", self._own)
         self._last = self._spinning_since = None
-        await member.end_sentinel()
+        await self._own.end_sentinel()
 
     def is_spinning(self, now: float, use: SentinelUse) -> bool:
-        """Whether it has been for PATIENCE_SECONDS."""
+        """Whether it has been for long enough."""
         last, self._last = self._last, (now, use)
         if last is None:
             return False
@@ -45,4 +53,4 @@ class Watch:
             self._spinning_since = None
             return False
         self._spinning_since = self._spinning_since or last[0]
-        return now - self._spinning_since >= PATIENCE_SECONDS
+        return now - self._spinning_since >= self._patience_seconds
