@@ -16,6 +16,8 @@ _SERVICE_SECONDS = 1.0
 _APPLIED_SECONDS = 0.2
 _APPLIED_AT_LAST_SECONDS = 1.5
 _POLL_SECONDS = 0.02
+# Where nobody waits, and the API server may be asked for long: the new master's agent may be away.
+_PATIENT_POLL_SECONDS = 0.5
 
 
 class Shower(Protocol):
@@ -54,7 +56,7 @@ class Routing:
         self._left.clear()
         await disconnect_clients(self._own)
         while not self._led_here and await self._roles.master() == self._own.pod:
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_PATIENT_POLL_SECONDS)
         await asyncio.sleep(_APPLIED_AT_LAST_SECONDS)
         if not self._led_here:
             # Those that still came here meanwhile.
