@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from cluster.deployed import call, eventually
-from cluster.faults.changes import delete_master
 from cluster.faults.group import Group
-from cluster.faults.test_sentinel_group import Fault, force_delete_master, hang_master, kill_master
+from cluster.faults.group_faults import Fault, delete_master, force_delete_master, hang_master, kill_master
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
