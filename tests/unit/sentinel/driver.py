@@ -108,6 +108,10 @@ async def run_views(given: dict[str, Any]) -> dict[str, Any]:
     return {member.pod: asdict(view) for member, view in views.items()}
 
 
+async def run_connect_anew(given: dict[str, Any]) -> None:
+    await asyncio.gather(*(member.connect_sentinel_anew() for member in members(given)))
+
+
 async def run_status(given: dict[str, Any]) -> None:
     """Tells over HTTP what is in a file: `master`, `slave`, or nothing."""
     status = Status(Progress, lambda: Silence("", 0))
@@ -132,6 +136,7 @@ COMMANDS = {
     "take_over": run_take_over,
     "states": run_states,
     "views": run_views,
+    "connect_anew": run_connect_anew,
     "silences": run_silences,
 }
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 from common.waiting import until
+from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT
 from unit.sentinel.group import Group, empty, end, group
 from unit.sentinel.writer import Writer
-from unit.servers import Pod, call, find_programs
+from unit.servers import PASSWORD, Pod, call, find_programs
 
 # With everysec a server answers up to two seconds before it writes to its file; a restart would lose that, whoever begins.
 SYNCED = {"aof_fsync": "always"}
@@ -244,6 +245,26 @@ def is_disconnected(client: redis.Redis) -> bool:
     except redis.ConnectionError:
         return True
     return False
+
+
+def test_sentinels_that_connect_anew_lose_sight_of_nobody(members: Group) -> None:
+    master = members.serve()
+    # Two of each sentinel to each server, one of each to each other.
+    assert until(lambda: len(links(members)) == 24, 20)
+    before = links(members)
+    members.drive("connect_anew")
+    assert until(lambda: len(links(members)) == 24 and not before & links(members), 10)
+    assert members.await_settled() is master
+    assert not any("+sdown" in sentinel.output for sentinel in members.sentinels.values())
+
+
+def links(members: Group) -> set[tuple[str, str]]:
+    """The connections of all sentinels: to servers, which the system user may not ask for them, and to sentinels."""
+    listed = {
+        pod.name: pod.cli("client", "list", user="default", password=PASSWORD) + "\n" + pod.cli("client", "list", port=SENTINEL_PORT)
+        for pod in members.pods
+    }
+    return {(name, line.split()[1]) for name, lines in listed.items() for line in lines.splitlines() if " name=sentinel-" in line}
 
 
 def test_an_agent_that_nobody_confirms_does_not_replace_a_master_that_hangs(members: Group) -> None:

@@ -59,7 +59,7 @@ class Agent:
         self._on_disk = False
         # What was said already, so that it is not said ten times a second.
         self._failures: dict[str, str] = {}
-        self._sentinel_watch = Watch(members, own)
+        self._sentinel_watch = Watch(own)
         self._renewal = Renewal(run, members, own)
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()

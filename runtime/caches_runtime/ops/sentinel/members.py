@@ -133,6 +133,12 @@ class Member:
         fields = _fields(await self.sentinel("INFO", "everything"))
         return SentinelUse(float(fields["used_cpu_user"]) + float(fields["used_cpu_sys"]), int(fields["total_commands_processed"]))
 
+    async def connect_sentinel_anew(self) -> None:
+        """Lets the sentinel drop its connections to all servers and sentinels, which it then makes again. Raises one of UNREACHABLE."""
+        # It does so when it is told whom to log in as, also when that is nothing new.
+        await self.sentinel("SENTINEL", "SET", self._group, "auth-user", USER)
+        await self.sentinel("SENTINEL", "CONFIG", "SET", "sentinel-user", USER)
+
     async def end_sentinel(self) -> None:
         """Ends the sentinel, which Kubernetes starts again. Raises one of UNREACHABLE, or nothing when it has ended."""
         with contextlib.suppress(ConnectionError):

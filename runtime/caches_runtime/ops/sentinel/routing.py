@@ -12,9 +12,9 @@ from caches_runtime.ops.sentinel.roles import MASTER, REPLICA
 
 # How long a handed over pod goes on, so that the Service has moved before clients connect again.
 _SERVICE_SECONDS = 1.0
-# After what time nodes have applied a change of the Service when they were not busy with others, and in any case.
-_APPLIED_SECONDS = 0.2
-_APPLIED_AT_LAST_SECONDS = 1.5
+# After what time nodes have applied a change of the Service in any case, and how often a stopping server looks for who came meanwhile.
+_APPLIED_SECONDS = 1.5
+_AGAIN_SECONDS = 0.1
 _POLL_SECONDS = 0.02
 # Where nobody waits, and the API server may be asked for long: the new master's agent may be away.
 _PATIENT_POLL_SECONDS = 0.5
@@ -57,7 +57,7 @@ class Routing:
         await disconnect_clients(self._own)
         while not self._led_here and await self._roles.master() == self._own.pod:
             await asyncio.sleep(_PATIENT_POLL_SECONDS)
-        await asyncio.sleep(_APPLIED_AT_LAST_SECONDS)
+        await asyncio.sleep(_APPLIED_SECONDS)
         if not self._led_here:
             # Those that still came here meanwhile.
             await disconnect_clients(self._own)
@@ -67,7 +67,8 @@ class Routing:
         deadline = time.monotonic() + _SERVICE_SECONDS
         while await self._roles.master() != new.pod and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
-        await disconnect_clients(self._own)
-        # Who was led here again before nodes have applied the change goes once more.
-        await asyncio.sleep(_APPLIED_SECONDS)
-        await disconnect_clients(self._own)
+        # Until nodes have applied the change, clients are led here again; to where no pod is any more, they would wait for long.
+        deadline = time.monotonic() + _APPLIED_SECONDS
+        while time.monotonic() < deadline:
+            await disconnect_clients(self._own)
+            await asyncio.sleep(_AGAIN_SECONDS)
