@@ -54,12 +54,16 @@ async def hand_over(members: Sequence[Member], group: str, master: Member) -> Me
 async def take_over(members: Sequence[Member], group: str, lost: Member, is_lost: Callable[[], bool] = lambda: True) -> Member:
     """Makes the replica that has most the master, because the master is dead or lost. Raises NoSuccessor or NotElected.
 
-    `is_lost` is asked once more when nobody else can act any more: a master that only hung may have come back.
+    Looks once more when nobody else can act any more: a master that only hung may have come back (`is_lost`), and who was elected
+    before may have promoted a server and not published it yet.
     """
     successor = best(await followers(members, lost))
     epoch = await elect(members, group)
     if not is_lost():
         raise NoSuccessor(f"{lost} answers again")
+    states = await ask([member for member in members if member is not lost], lambda member: member.state())
+    if promoted := next((member for member, state in states.items() if state.is_master), None):
+        raise NoSuccessor(f"{promoted} is a master already")
     await promote(successor)
     await settle(members, group, successor, epoch)
     log.warning("%s is lost: %s took over in epoch %d", lost, successor, epoch)
