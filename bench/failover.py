@@ -62,4 +62,4 @@ CASES: tuple[Case[Group], ...] = (
 ABOUT = "Measures how long clients of a SentinelGroup can't write while its master is moved, dies or is lost, on a cluster of its own."
 
 if __name__ == "__main__":
-    main(Bench("failover", ABOUT, lambda: on_three_nodes(Group), CASES, (REDIS_HA, CLOUD_PIRATES)))
+    main(Bench("failover", ABOUT, lambda: on_three_nodes(Group, node_spread="required"), CASES, (REDIS_HA, CLOUD_PIRATES)))

@@ -102,13 +102,14 @@ def main(bench: Bench[Any], arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def on_three_nodes(make: Callable[[Path, str], Cache]) -> Iterator[Cache]:
-    """A cache that is to be deployed to nodes of its own; nothing is left of them afterwards."""
+def on_three_nodes(make: Callable[[Path, str], Cache], **args: Any) -> Iterator[Cache]:
+    """A cache that is to be deployed, with these arguments, to nodes of its own; nothing is left of them afterwards."""
     subprocess.run([NODE, "up", "--nodes", "3"], check=True)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             cache = make(Path(scratch), "failover")
-            cache.arguments()
+            cache.args = args
+            cache.arguments(**args)
             try:
                 yield cache
             finally:

@@ -85,11 +85,17 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
+# Removed a little after a node has said that it is ready, and until then no pod goes there.
+_NOT_READY_TAINTS = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+
+
 def ready_nodes(layout: Layout, nodes: Sequence[Node]) -> set[str]:
     ready = set()
     starts = _kubelet_starts(nodes)
     for item in kubectl.get(layout, "nodes"):
         name = item["metadata"]["name"]
+        if any(taint["key"] in _NOT_READY_TAINTS for taint in item["spec"].get("taints", [])):
+            continue
         for condition in item["status"].get("conditions", []):
             is_ready = condition["type"] == "Ready" and condition["status"] == "True"
             if is_ready and name in starts and _seconds(condition["lastHeartbeatTime"]) >= starts[name]:

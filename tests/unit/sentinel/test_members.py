@@ -79,6 +79,11 @@ def reply(replication: str, *, loading: int = 0, before: str = "") -> str:
     return before + COMMON.format(loading=loading) + replication
 
 
+def master(**fields: Any) -> ServerState:
+    streams = {"stream": "0755db28a8b02727cee0a48193ec6fc3af25f7af", "former_stream": 40 * "0"}
+    return ServerState("master", 4711, "", False, True, **{"loading": False, "stopping": False, **streams, **fields})
+
+
 def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields: Any) -> ServerState:
     return ServerState("slave", offset, master, link_up, linked_once, **{"loading": False, "stopping": False, **fields})
 
@@ -86,7 +91,8 @@ def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields
 @pytest.mark.parametrize(
     ("info", "state"),
     [
-        (reply(MASTER), ServerState("master", 4711, "", False, True, False, False)),
+        (reply(MASTER), master()),
+        (reply(MASTER.replace("id2:000", "id2:123")), master(former_stream="123" + 37 * "0")),
         (reply(LINKED), replica("10.0.0.1", 4700, True, True)),
         (reply(LOST.format(down=0)), replica("10.0.0.1", 4711, False, True)),
         (reply(LOST.format(down=86_400)), replica("10.0.0.1", 4711, False, True)),
@@ -101,7 +107,7 @@ def replica(master: str, offset: int, link_up: bool, linked_once: bool, **fields
         (reply(LINKED, before="uptime_in_seconds:77\n"), replica("10.0.0.1", 4700, True, True, uptime_seconds=77)),
         (reply(NEVER), replica("127.0.0.1", 1, False, False)),
         (reply(NEVER, loading=1), replica("127.0.0.1", 1, False, False, loading=True)),
-        (reply(MASTER, before=STOPPING), ServerState("master", 4711, "", False, True, False, True)),
+        (reply(MASTER, before=STOPPING), master(stopping=True)),
         (reply(LINKED, before=STOPPING), replica("10.0.0.1", 4700, True, True, stopping=True)),
     ],
     ids=lambda given: given.replace("\n", " ")[-60:] if isinstance(given, str) else "",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from caches_runtime.ops.sentinel.election import elect, publish
-from caches_runtime.ops.sentinel.members import SERVER_PORT, UNREACHABLE, Member, ServerState, ask
+from caches_runtime.ops.sentinel.members import PATIENCE_SECONDS, SERVER_PORT, UNREACHABLE, Member, ServerState, ask
 
 log = logging.getLogger(__name__)
 
@@ -54,20 +54,26 @@ async def hand_over(members: Sequence[Member], group: str, master: Member) -> Me
 async def take_over(members: Sequence[Member], group: str, lost: Member, is_lost: Callable[[], bool] = lambda: True) -> Member:
     """Makes the replica that has most the master, because the master is dead or lost. Raises NoSuccessor or NotElected.
 
-    Looks once more when nobody else can act any more: a master that only hung may have come back (`is_lost`), and who was elected
-    before may have promoted a server and not published it yet.
+    `is_lost` is asked once more when nobody else can act any more: a master that only hung may have come back.
     """
-    successor = best(await followers(members, lost))
+    candidates = await followers(members, lost)
+    successor = best(candidates)
     epoch = await elect(members, group)
     if not is_lost():
         raise NoSuccessor(f"{lost} answers again")
-    states = await ask([member for member in members if member is not lost], lambda member: member.state())
-    if promoted := next((member for member, state in states.items() if state.is_master), None):
-        raise NoSuccessor(f"{promoted} is a master already")
-    await promote(successor)
+    if promoted := await _promoted(members, candidates[successor].stream):
+        successor = promoted
+    else:
+        await promote(successor)
     await settle(members, group, successor, epoch)
     log.warning("%s is lost: %s took over in epoch %d", lost, successor, epoch)
     return successor
+
+
+async def _promoted(members: Sequence[Member], stream: str) -> Member | None:
+    """The replica of that stream that is a master by now: whoever was elected before has promoted it, and published nothing yet."""
+    states = await ask(members, lambda member: member.state(), PATIENCE_SECONDS)
+    return next((member for member, state in states.items() if state.is_master and state.former_stream == stream), None)
 
 
 async def promote(member: Member) -> None:

@@ -52,6 +52,10 @@ class ServerState:
     uptime_seconds: int = 0
     keeps_writes: bool = True
     """Whether its append-only file took the last write: else, as a master, it refuses them."""
+    stream: str = ""
+    """The id of the replication stream that it writes or follows."""
+    former_stream: str = ""
+    """Which one it followed before it was promoted."""
 
     @property
     def is_master(self) -> bool:
@@ -177,6 +181,8 @@ def parse_info(info: str) -> ServerState:
         or fields.get("aof_last_bgrewrite_status") == "err",
         uptime_seconds=int(fields.get("uptime_in_seconds", 0)),
         keeps_writes=fields.get("aof_last_write_status") != "err",
+        stream=fields.get("master_replid", ""),
+        former_stream=fields.get("master_replid2", ""),
     )
 
 
