@@ -9,11 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.deployed import NODE, eventually
-from cluster.faults.observed import Observed
+from cluster.faults.observed import CONTROL_PLANE, Observed
 
 ROLE = "pulumi-caches/role"
-CONTROL_PLANE = "1"
-"""The node of the API server."""
 
 
 class Group(Observed):

@@ -15,6 +15,8 @@ from typing import Any, Self
 
 from cluster.deployed import NODE, WATCHER, Client, Deployed, eventually, reporting, writers
 
+CONTROL_PLANE = "1"
+"""The node of the API server and the DNS; clients of the tests are beside it."""
 _CUT = """
 table inet cut {
   chain in { type filter hook input priority 0; policy drop; iif lo accept; }
