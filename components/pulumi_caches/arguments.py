@@ -42,9 +42,9 @@ class Arguments:
             if key not in names:
                 self._problems.append(f"{key}: there is no such argument{suggest(key, names)}")
 
-    def refuse(self, key: str, reason: str) -> None:
-        """Notes a problem of an argument; the value goes into the message."""
-        self._problems.append(f"{key} = {self._given.get(key)!r}: {reason}")
+    def refuse(self, key: str, reason: str, *, shown: bool = True) -> None:
+        """Notes a problem of an argument; the value goes into the message, unless it holds a secret."""
+        self._problems.append(f"{key}{f' = {self._given.get(key)!r}' if shown else ''}: {reason}")
 
     def finish(self) -> None:
         """Raises ArgumentError when anything was refused."""

@@ -23,6 +23,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
 from pulumi_caches.kubernetes import (
+    CacheBackup,
     MemcachedShards,
     RedisClusterWithInit,
     RedisOperatorChart,
@@ -39,6 +40,7 @@ COMPONENTS: list[type[pulumi.ComponentResource]] = [
     MemcachedShards,
     RedisOperatorCluster,
     RedisOperatorChart,
+    CacheBackup,
 ]
 
 
@@ -65,14 +67,25 @@ class CachesProvider(ComponentProvider):
         unchecked = {key: self._unchecked(argument) for key, argument in component_def.inputs.items()}
         # Every number arrives as a float.
         given = {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in inputs.items()}
+        given |= {
+            key: self._struct(value, argument, key)
+            for key, argument in component_def.inputs.items()
+            if isinstance(value := given.get(key), pulumi.Output | dict) and argument.ref
+        }
         mapped = super().map_inputs(given, replace(component_def, inputs=unchecked))
         return {**mapped, **{key: value for key, value in given.items() if key not in unchecked}}
 
     def _unchecked(self, argument: PropertyDefinition) -> PropertyDefinition:
-        type_definition = self.get_type_definition(argument) if argument.ref else None
-        if argument.type is PropertyType.INTEGER or (type_definition and type_definition.enum):
-            return replace(argument, type=None, ref=None)
-        return argument
+        return replace(argument, type=None, ref=None) if argument.ref or argument.type is PropertyType.INTEGER else argument
+
+    def _struct(self, value: Any, argument: PropertyDefinition, key: str) -> Any:
+        """A value with the Python names of its fields, such as a connection, which may only become known later."""
+        definition = self.get_type_definition(argument)
+        if definition is None or definition.enum:
+            return value
+        if isinstance(value, pulumi.Output):
+            return value.apply(lambda known: self._struct(known, argument, key))
+        return self.map_input_properties(value, definition.properties, definition.properties_mapping, definition.name, key)
 
     def _described(self, schema: dict[str, Any]) -> dict[str, Any]:
         for name, component in self._components.items():

@@ -31,14 +31,21 @@ class Rendered(Program):
     def arguments(self, **args: Any) -> None:
         self.pulumi("config", "set", "args", json.dumps(args))
 
+    def back_up(self, **args: Any) -> None:
+        """Backs the component up, with these arguments of CacheBackup."""
+        self.pulumi("config", "set", "backup", json.dumps(args))
+
     def documents(self) -> dict[str, Any]:
         return {path.name: yaml.safe_load(path.read_text()) for path in sorted(self.manifests.rglob("*.yaml"))}
 
-    def check(self, reviewed: Path, kubernetes_schemas: Path) -> None:
-        """Fails unless the manifests are valid for Kubernetes and what was reviewed, without secrets and scripts."""
+    def check(self, reviewed: Path, kubernetes_schemas: Path, only: str = "") -> None:
+        """Fails unless the manifests are valid for Kubernetes and what was reviewed, without secrets and scripts.
+
+        `only` is what the names of those have in them that are looked at.
+        """
         checked = schemas.validate(self.manifests, kubernetes_schemas)
         assert checked.returncode == 0, checked.stdout + checked.stderr
-        documents = self.documents()
+        documents = {name: document for name, document in self.documents().items() if only in name}
         for document in documents.values():
             data = document.get("data") or {}
             if document["kind"] == "Secret":

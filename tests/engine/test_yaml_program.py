@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,9 +71,17 @@ def test_connection_arrives_in_camel_case_and_secret(program: Program) -> None:
     assert password not in program.pulumi("stack", "export").stdout
 
 
+def test_one_components_connection_is_taken_by_another(program: Program) -> None:
+    [encoded] = manifest(program, "v1-secret-foreign-backup-backup")["data"].values()
+    given = json.loads(base64.b64decode(encoded))
+    assert given["reader_host"] == "cache-reader.foreign.svc"
+    assert len(given["nodes"]) == 3
+    assert given["password"] not in program.pulumi("stack", "export").stdout
+
+
 def test_children_use_the_provider_of_the_program(program: Program) -> None:
     objects = [resource for resource in program.export() if resource["type"].startswith("kubernetes:")]
-    assert len(objects) == 9
+    assert len(objects) == 14
     assert all("pulumi:providers:kubernetes::render" in resource["provider"] for resource in objects)
 
 

@@ -63,6 +63,20 @@ def test_enums_and_lists_of_mappings_arrive() -> None:
     assert pod["tolerations"] == [{"key": "caches", "operator": "Exists"}]
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_connection_arrives_as_in_python_whenever_it_is_known(wrapped: bool) -> None:
+    given = {"engine": "redis", "host": "cache", "readerHost": "reader", "tls": False, "provider": "kubernetes", "password": "secret"}
+    given |= {"mode": "standalone", "port": 6379.0}
+
+    def program() -> Any:
+        connection = pulumi.Output.from_input(given) if wrapped else given
+        return PROVIDER.construct("cache", "caches:index:CacheBackup", {"bucket": "s3://backups", "connection": connection}).urn
+
+    [connection] = mocks.run(program).only("Secret")["stringData"].values()
+    assert json.loads(connection)["reader_host"] == "reader"
+    assert json.loads(connection)["port"] == 6379
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

@@ -1,5 +1,6 @@
 """Caches in Kubernetes."""
 
+from pulumi_caches.kubernetes.cache_backup import CacheBackup, CacheBackupArgs
 from pulumi_caches.kubernetes.cluster_conf import Endpoint
 from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
@@ -14,6 +15,8 @@ from pulumi_caches.kubernetes.server import AofFsync, Engine, EvictionPolicy, Pe
 
 __all__ = [
     "AofFsync",
+    "CacheBackup",
+    "CacheBackupArgs",
     "Endpoint",
     "Engine",
     "EvictionPolicy",

@@ -19,4 +19,7 @@ if certificate := config.get_object("certificate"):
     secret = k8s.core.v1.Secret("certificate", metadata=metadata, type="kubernetes.io/tls", string_data=certificate, opts=opts)
     args["tls_secret_name"] = secret.metadata["name"]
 cache = getattr(pulumi_caches.kubernetes, config.require("component"))("cache", args, opts)
+if backup := config.get_object("backup"):
+    backup |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
+    pulumi_caches.kubernetes.CacheBackup("cache", backup, opts)
 pulumi.export("connection", cache.connection)
