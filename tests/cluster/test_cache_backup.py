@@ -1,0 +1,65 @@
+"""CacheBackup on the real cluster: backups to a volume, a drill, and a restore after all data was lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from cluster.deployed import Client, Deployed, eventually
+
+pytestmark = pytest.mark.cluster
+
+KEYS = 500
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "backups"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """A master with a replica, and what backs it up."""
+    cache = Deployed(tmp_path_factory.mktemp("backup"), "backup")
+    cache.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache", "memory_gib": 0.25}))
+    with cache.deployed(replicas=1):
+        file = cache.folder / "claim.json"
+        file.write_text(json.dumps(CLAIM))
+        cache.kubectl("apply", f"--filename={file}")
+        yield cache
+
+
+def run(cache: Deployed, job: str, name: str) -> str:
+    """Makes a Job of a CronJob, and waits for its end; its log."""
+    cache.kubectl("create", "job", f"--from=cronjob/{job}", name)
+
+    def ended() -> bool:
+        status = cache.get("job", name)["status"]
+        return bool(status.get("succeeded") or any(each["type"] == "Failed" for each in status.get("conditions", [])))
+
+    eventually(ended, f"the end of the Job {name}")
+    return cache.kubectl("logs", f"job/{name}")
+
+
+def test_what_was_lost_comes_back(cache: Deployed) -> None:
+    known = cache.connection()
+    client = Client(known["password"])
+    for number in range(KEYS):
+        client.call(known["host"], "SET", f"text{number}", f"{number}", "PX", "3600000")
+    client.call(known["host"], "ZADD", "sorted", "1.5", "one", "2.5", "two")
+    client.call(known["host"], "XADD", "stream", "1-1", "field", "value")
+    made = run(cache, "cache-backup", "made")
+    assert "a replica" in made
+    assert f"{KEYS + 2} keys" in made
+    assert "whole: " in run(cache, "cache-backup-drill", "drilled")
+    assert "refused: " in run(cache, "cache-backup-restore", "not-empty")
+    client.call(known["host"], "FLUSHALL")
+    assert f"{KEYS + 2} keys are equal" in run(cache, "cache-backup-restore", "restored")
+    assert [client.call(known["host"], "GET", f"text{number}") for number in range(KEYS)] == [f"{number}" for number in range(KEYS)]
+    assert 0 < int(client.call(known["host"], "PTTL", "text0")) < 3600000
+    assert client.call(known["host"], "ZRANGE", "sorted", "0", "-1") == ["one", "two"]
+    assert client.call(known["host"], "XLEN", "stream") == 1
+    client.close()
+    assert known["password"] not in json.dumps([cache.get(kind) for kind in ("pods", "jobs", "cronjobs", "events")])
