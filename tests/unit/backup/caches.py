@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -85,4 +86,11 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
+
+
+def kill(command: subprocess.Popen[str]) -> str:
+    """Ends a command and what it has started, as a container's end does; what it has said."""
+    os.killpg(command.pid, signal.SIGKILL)
+    return command.communicate()[0]

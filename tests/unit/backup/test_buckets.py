@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from caches_runtime.ops.migrate.errors import RefusedError, UnfinishedError
 from common.waiting import until
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.server import ThreadedMotoServer
-from unit.backup.caches import Place, standalone
+from unit.backup.caches import Place, kill, standalone
 from unit.migrate.servers import Server, fill, same, server
 from werkzeug.serving import make_server
 
@@ -179,8 +178,7 @@ def test_one_killed_while_it_sends_leaves_nothing_that_is_listed(
     place.connection_file(standalone(source))
     started = place.command("make", AWS_ENDPOINT_URL=f"http://127.0.0.1:{proxy.port}")
     assert proxy.broke.wait(30)
-    started.send_signal(signal.SIGKILL)
-    started.communicate()
+    kill(started)
     proxy.close()
     assert manifest.backups(place.store) == []
     assert place.backup(standalone(source)).run().keys == 4012

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from caches_runtime.ops.backup.store import Store
 from caches_runtime.ops.migrate.errors import InterruptedMigrationError, RefusedError, UnfinishedError
 from common.waiting import until
 from pyrage import x25519
-from unit.backup.caches import Place, standalone
-from unit.migrate.servers import Server, fill, server
+from unit.backup.caches import Place, kill, standalone
+from unit.migrate.servers import Server, fill, same, server
 
 
 @pytest.fixture
@@ -93,8 +92,7 @@ def test_the_command_killed_at_any_time_leaves_nothing_that_is_listed(source: Se
         started = place.command("make")
         with pytest.raises(Exception, match="timed out"):
             started.wait(seconds)
-        started.send_signal(signal.SIGKILL)
-        started.communicate()
+        kill(started)
     for each in manifest.backups(place.store):
         place.restore().drill(each)
 
@@ -173,6 +171,30 @@ def test_there_may_be_no_backup(place: Place) -> None:
 def test_a_manifest_that_is_none_is_not_listed(place: Place, content: str) -> None:
     place.store.write("20261127T000000Z-00000000/manifest.json", content.encode())
     assert manifest.backups(place.store) == []
+
+
+@pytest.mark.parametrize("changed", [{"id": "another"}, {"engine": "sh"}, {"parts": [{"file": "../../escaped.rdb"}]}])
+def test_a_manifest_that_somebody_has_changed_leads_nowhere_else(source: Server, place: Place, changed: dict[str, Any]) -> None:
+    made = place.backup(standalone(source)).run()
+    file = place.folder / "bucket" / made.id / "manifest.json"
+    given = json.loads(file.read_text())
+    if "parts" in changed:
+        changed = {"parts": [given["parts"][0] | changed["parts"][0]]}
+    file.write_text(json.dumps(given | changed))
+    assert manifest.backups(place.store) == []
+
+
+def test_a_restore_that_was_killed_is_made_anew_with_force(source: Server, place: Place) -> None:
+    place.backup(standalone(source)).run()
+    with server("redis") as target:
+        place.connection_file(standalone(target))
+        started = place.command("restore")
+        assert until(lambda: target.ask("DBSIZE") > 0, 20, every=0.001)
+        assert "restored" not in kill(started)
+        with pytest.raises(RefusedError, match="--force"):
+            place.bring(standalone(target))
+        assert place.bring(standalone(target), force=True) == 4012
+        assert same(source, target.client())
 
 
 @pytest.mark.parametrize("url", ["bucket", "ftp://bucket", "file://relative"])

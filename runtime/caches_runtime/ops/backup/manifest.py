@@ -1,6 +1,7 @@
 """What makes files a backup: a manifest, written after all else. Files without one are no backup, and are never taken for one."""
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from caches_runtime.ops.backup.store import Store
 
 FILE = "manifest.json"
 _FORMAT = 1
+_FILE = re.compile(r"[-+\w]+\.rdb(\.age)?")
 # 20261127T220000Z-0a1b2c3d: sorted by name they are sorted by time.
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 
@@ -73,11 +75,13 @@ def read(store: Store, id_: str) -> Manifest | None:
     text = store.read(f"{id_}/{FILE}")
     try:
         given = json.loads(text or b"{}")
-        if given.pop("format") != _FORMAT:
-            return None
-        return Manifest(**{**given, "parts": tuple(Part(**part) for part in given["parts"])})
-    except (ValueError, KeyError, TypeError):
+        format_, parts = given.pop("format"), tuple(Part(**part) for part in given.pop("parts"))
+        found = Manifest(**given, parts=parts)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    # Whoever may write to the bucket chooses no other paths and programs here.
+    sound = found.id == id_ and found.engine in ("redis", "valkey") and all(_FILE.fullmatch(part.file) for part in parts)
+    return found if format_ == _FORMAT and parts and sound else None
 
 
 def backups(store: Store) -> list[Manifest]:

@@ -96,8 +96,10 @@ class Restore:
 def _refuse_keys(cache: Cache) -> None:
     """Before anything is fetched; the migration looks again."""
     with _target(cache) as target:
-        if there := sum(target.keyspace().values()):
-            raise RefusedError(f"{cache.writes} holds {there} keys, which would be lost: take an empty cache, or give --force")
+        there = sum(target.keyspace().values())
+        if there or target.marker():
+            holds = f"{there} keys, which would be lost" if there else "the note of a copy that was begun"
+            raise RefusedError(f"{cache.writes} holds {holds}: take an empty cache, or give --force")
 
 
 @contextlib.contextmanager
