@@ -23,6 +23,7 @@ from unit.migrate.servers import PASSWORD, Server, address, fill, same, server
 
 # Two databases, each with 2000 texts and one key of each other kind.
 KEYS = 2 * 2006
+FUNCTION = "#!lua name=mylib\nredis.register_function('answer', function() return 42 end)"
 
 
 @pytest.fixture
@@ -137,6 +138,10 @@ def test_a_cluster_is_read_shard_by_shard_from_replicas_and_goes_into_a_single_s
     place.backup(standalone(source)).run()
     connection = clustered(nodes, *places(3))
     place.bring(connection)
+    for each in places(3):
+        nodes.ask(each, "FUNCTION", "LOAD", FUNCTION)
+    for each in places(3, 1):
+        assert until(lambda each=each: nodes.ask(each, "FUNCTION", "LIST") != [], 10)  # type: ignore[misc]
     made = place.backup(connection).run()
     assert made.mode == "cluster"
     ids = {nodes.ask(each, "CLUSTER", "MYID") for each in places(3)}
@@ -146,6 +151,7 @@ def test_a_cluster_is_read_shard_by_shard_from_replicas_and_goes_into_a_single_s
     assert [part.read_from for part in made.parts if "(replica)" not in part.read_from] == []
     place.bring(standalone(target), made)
     assert same(source, target.client())
+    assert target.ask("FCALL", "answer", "0") == 42
 
 
 def test_a_cluster_that_is_being_changed_has_no_backup_of_that_time(nodes: Nodes, place: Place) -> None:

@@ -15,7 +15,7 @@ from caches_runtime.ops.backup.sealing import Sealing
 from caches_runtime.ops.backup.store import Store
 from caches_runtime.ops.backup.throwaway import Throwaway
 from caches_runtime.ops.migrate.errors import RefusedError, UnfinishedError
-from caches_runtime.ops.migrate.link import LOST
+from caches_runtime.ops.migrate.link import LOST, Link
 from caches_runtime.ops.migrate.migration import Migration
 from caches_runtime.ops.migrate.target import MARKER, NAME, Target
 
@@ -56,9 +56,10 @@ class Restore:
             if force:
                 self._empty(cache)
             done = Migration(server.endpoint, cache.writes, cut_over=True, report=self.report, interrupted=self.interrupted).run(seconds)
-        with _target(cache) as target:
-            # The note is of a source that there is no longer.
-            target.every([("DEL", MARKER)])
+            with _target(cache) as target:
+                _bring_functions(server, target)
+                # The note is of a source that will be no longer.
+                target.every([("DEL", MARKER)])
         return done.keys
 
     @contextlib.contextmanager
@@ -100,6 +101,14 @@ def _refuse_keys(cache: Cache) -> None:
         if there or target.marker():
             holds = f"{there} keys, which would be lost" if there else "the note of a copy that was begun"
             raise RefusedError(f"{cache.writes} holds {holds}: take an empty cache, or give --force")
+
+
+def _bring_functions(server: Throwaway, target: Target) -> None:
+    """Which are in every shard."""
+    with Link(server.endpoint, NAME) as source:
+        functions = source.call("FUNCTION", "DUMP") if source.call("FUNCTION", "LIST") else None
+    for link in target.links if functions else ():
+        link.call("FUNCTION", "RESTORE", functions, "REPLACE")
 
 
 @contextlib.contextmanager

@@ -60,7 +60,8 @@ class Throwaway:
         name = f"{secrets.token_hex(8)}.rdb"
         Path(self._folder.name, name).symlink_to(file.resolve())
         try:
-            for command in (("CONFIG", "SET", "dbfilename", name), ("DEBUG", "RELOAD", "NOSAVE", "NOFLUSH")):
+            # Each shard of a cluster has the same functions.
+            for command in (("CONFIG", "SET", "dbfilename", name), ("DEBUG", "RELOAD", "NOSAVE", "NOFLUSH", "MERGE")):
                 connection.send_command(*command)  # type: ignore[no-untyped-call]
                 connection.read_response()
         except (*LOST, redis.ResponseError) as error:
