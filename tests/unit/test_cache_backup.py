@@ -166,6 +166,11 @@ def test_a_service_account_that_a_cloud_lets_in() -> None:
     assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
 
 
+def test_it_may_be_there_only_to_restore() -> None:
+    registered = make(schedule="never", drill_schedule="never", metrics=False)
+    assert set(registered.named("CronJob")) == {"cache-backup-restore"}
+
+
 def test_all_may_be_chosen() -> None:
     registered = make(
         schedule="@hourly",

@@ -26,7 +26,6 @@ _WORK = {"name": "work", "mount_path": "/work"}
 _REFUSED = 3
 # A start that was missed by more, by a cluster that was down, is left to the next one.
 _LATE_SECONDS = 600
-_NEVER = "never"
 _TIME_ZONE = re.compile(r"[A-Za-z]+([-/_+][A-Za-z0-9]+)*")
 _BACKUP_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
@@ -39,9 +38,9 @@ class CacheBackupArgs(BackupBucketArgs):
     namespace: NotRequired[pulumi.Input[str]]
     """Namespace to make everything in; must exist. Default: default."""
     schedule: NotRequired[str]
-    """When a backup is made: cron's five fields, or @hourly, @daily, @weekly, @monthly, @yearly. Default: @daily."""
+    """When a backup is made: cron's five fields; @hourly, @daily, @weekly, @monthly, @yearly; or never, to restore. Default: @daily."""
     drill_schedule: NotRequired[str]
-    """When the newest backup is loaded and checked, in the same way; never for no drills. Default: @weekly."""
+    """When the newest backup is loaded and checked, in the same way. Default: @weekly."""
     time_zone: NotRequired[str]
     """Time zone of the schedules, such as Europe/Berlin. Default: Etc/UTC."""
     keep_count: NotRequired[int]
@@ -99,12 +98,12 @@ class CacheBackup(pulumi.ComponentResource):
             )
         after = pulumi.ResourceOptions(parent=self, depends_on=needed)
 
-        runs = {"": ("make", plan.schedule), "-restore": ("restore", "@yearly")}
-        if plan.drill_schedule != _NEVER:
-            runs["-drill"] = ("drill", plan.drill_schedule)
-        for suffix, (what, schedule) in runs.items():
-            spec = plan.cron_job_spec(what, schedule, suspended=what == "restore")
-            k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=after)
+        # Suspended, a schedule says nothing, but there must be one.
+        runs = [("", "make", plan.schedule), ("-drill", "drill", plan.drill_schedule), ("-restore", "restore", "@yearly")]
+        for suffix, what, schedule in runs:
+            if schedule is not None:
+                spec = plan.cron_job_spec(what, schedule, suspended=what == "restore")
+                k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=after)
         if plan.metrics:
             spec = plan.deployment_spec()
             k8s.apps.v1.Deployment(f"{name}-backup-metrics", metadata=plan.metadata("-metrics"), spec=spec, opts=after)
@@ -119,8 +118,8 @@ class _Plan:
     connection: pulumi.Input[Connection]
     bucket: Bucket
     namespace: pulumi.Input[str]
-    schedule: str
-    drill_schedule: str
+    schedule: str | None
+    drill_schedule: str | None
     time_zone: str
     keep_count: int
     keep_days: float | None
@@ -245,7 +244,7 @@ def _read(name: str, args: CacheBackupArgs) -> _Plan:
         bucket=bucket,
         namespace=arguments.name("namespace", "default"),
         schedule=read_schedule(arguments, "schedule", "@daily"),
-        drill_schedule=_NEVER if arguments.value("drill_schedule", "") == _NEVER else read_schedule(arguments, "drill_schedule", "@weekly"),
+        drill_schedule=read_schedule(arguments, "drill_schedule", "@weekly"),
         time_zone=arguments.text("time_zone", "Etc/UTC", _TIME_ZONE, "must be a time zone's name, such as Europe/Berlin"),
         keep_count=arguments.whole("keep_count", 30, 1, 10_000, "the newest is always kept"),
         keep_days=arguments.number("keep_days", 1, 0.01, 36_500) if arguments.given("keep_days") else None,

@@ -4,6 +4,7 @@ import re
 
 from pulumi_caches.arguments import Arguments
 
+NEVER = "never"
 _NAMED = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -18,16 +19,16 @@ _FIELDS: list[tuple[str, int, int, list[str]]] = [
 _PART = re.compile(r"(?P<all>[*?])|(?P<first>[0-9a-z]+)(-(?P<last>[0-9a-z]+))?")
 
 
-def read_schedule(arguments: Arguments, key: str, default: str) -> str:
-    """A schedule in cron's five fields, or one of its names such as @hourly."""
+def read_schedule(arguments: Arguments, key: str, default: str) -> str | None:
+    """A schedule in cron's five fields, or one of its names such as @hourly; None for never."""
     value = arguments.value(key, default)
+    if value == NEVER:
+        return None
     if not isinstance(value, str):
-        arguments.refuse(key, "must be a schedule, such as '17 3 * * *' or @daily")
+        arguments.refuse(key, "must be a schedule, such as '17 3 * * *' or @daily, or never")
     elif problem := schedule_problem(value):
         arguments.refuse(key, problem)
-    else:
-        return value
-    return default
+    return str(value)
 
 
 def schedule_problem(text: str) -> str:
@@ -36,7 +37,9 @@ def schedule_problem(text: str) -> str:
         return "" if text in _NAMED else f"must be five fields, or one of {', '.join(_NAMED)}"
     fields = text.split()
     if len(fields) != len(_FIELDS):
-        return f"has {len(fields)} fields, and a schedule has 5: minute, hour, day, month, weekday, such as '17 3 * * *'; or @daily"
+        return (
+            f"has {len(fields)} fields, and a schedule has 5: minute, hour, day, month, weekday, such as '17 3 * * *'; or @daily, or never"
+        )
     for field, (name, minimum, maximum, names) in zip(fields, _FIELDS, strict=True):
         for part in field.lower().split(","):
             if not _is_part(part, minimum, maximum, names):
