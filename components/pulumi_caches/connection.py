@@ -31,6 +31,8 @@ class Connection(TypedDict):
     """ACL user; absent for the default user."""
     password: NotRequired[str]
     """Absent when `auth` says how to get in, or when manifests are only rendered and the password is in an existing Secret."""
+    exporter_password: NotRequired[str]
+    """Of the ACL user `exporter`, who may only ask how servers do; absent where there is no such user."""
     auth: NotRequired[str]
     """iam, entra or none; absent with a password."""
     tls: bool

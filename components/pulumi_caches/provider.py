@@ -24,6 +24,7 @@ from pulumi.provider.server import ComponentInitError
 
 from pulumi_caches.kubernetes import (
     CacheBackup,
+    CacheMonitoring,
     MemcachedShards,
     RedisClusterWithInit,
     RedisOperatorChart,
@@ -41,6 +42,7 @@ COMPONENTS: list[type[pulumi.ComponentResource]] = [
     RedisOperatorCluster,
     RedisOperatorChart,
     CacheBackup,
+    CacheMonitoring,
 ]
 
 

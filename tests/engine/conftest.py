@@ -21,3 +21,10 @@ def operator_schemas(kubernetes_schemas: Path) -> Path:
     """Those of the OT operator too."""
     schemas.write_custom(kubernetes_schemas, go_build.build(["operator-crds"])["operator-crds"])
     return kubernetes_schemas
+
+
+@pytest.fixture(scope="session")
+def monitoring_schemas(kubernetes_schemas: Path) -> Path:
+    """Those of the Prometheus Operator too."""
+    schemas.write_custom(kubernetes_schemas, go_build.build(["monitoring-crds"])["monitoring-crds"])
+    return kubernetes_schemas

@@ -56,7 +56,8 @@ def test_everything_is_rendered_and_whole_numbers_stay_whole(program: Program) -
 def test_connection_arrives_in_camel_case_and_secret(program: Program) -> None:
     connection = program.outputs()["connection"]
     password = connection.pop("password")
-    assert len(password) == 32
+    exporter_password = connection.pop("exporterPassword")
+    assert (len(password), len(exporter_password)) == (32, 64)
     assert connection == {
         "engine": "valkey",
         "mode": "standalone",
@@ -68,7 +69,15 @@ def test_connection_arrives_in_camel_case_and_secret(program: Program) -> None:
         "tls": False,
         "provider": "kubernetes",
     }
-    assert password not in program.pulumi("stack", "export").stdout
+    exported = program.pulumi("stack", "export").stdout
+    assert password not in exported
+    assert exporter_password not in exported
+
+
+def test_a_component_takes_what_another_one_exports(program: Program) -> None:
+    endpoints = manifest(program, "monitoring.coreos.com_v1-servicemonitor-foreign-monitoring")["spec"]["endpoints"]
+    pods = ("cache-0", "cache-replica-0", "cache-replica-1")
+    assert [each["params"]["target"] for each in endpoints] == [[f"redis://{pod}.cache-headless.foreign.svc:6379"] for pod in pods]
 
 
 def test_one_components_connection_is_taken_by_another(program: Program) -> None:

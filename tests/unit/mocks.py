@@ -23,6 +23,9 @@ class Registered(Mocks):
         outputs = dict(args.inputs)
         if args.typ == "pulumi:index:Stash":
             outputs["output"] = outputs["input"]
+        if "metadata" in outputs:
+            # What has no name of its own is given one.
+            outputs["metadata"] = {"name": f"{args.name}-random", **outputs["metadata"]}
         return f"{args.name}-id", {**outputs, **self._answers.get(args.name, {})}
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:

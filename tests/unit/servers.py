@@ -7,6 +7,7 @@ name, so that nothing is left of them when the test's process ends, however it d
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -34,6 +35,8 @@ from redis.retry import Retry
 
 PASSWORD = "the-password"
 SYSTEM_PASSWORD = "the-system-password"
+# As components make it of the system user's.
+EXPORTER_PASSWORD = hashlib.sha256(f"exporter:{SYSTEM_PASSWORD}".encode()).hexdigest()
 HEADLESS = "headless"
 AnyPod = TypeVar("AnyPod", bound="Pod")
 NAMESPACE = "shop"
@@ -86,7 +89,7 @@ def find_programs(engine: str) -> Programs:
             return Programs(engine, rootfs.folder())
         except (Failure, OSError) as problem:
             reason = f"no Debian to take them from: {problem}"
-    own = [engine] if engine == "memcached" else [f"{engine}-server", f"{engine}-cli"]
+    own = [engine] if engine in ("memcached", "promtool") else [f"{engine}-server", f"{engine}-cli"]
     missing = [program for program in (*own, "nsenter", "ip") if not shutil.which(program)]
     if missing:
         unavailable(f"{', '.join(missing)} not found, and {reason}")

@@ -15,7 +15,18 @@ from unit import mocks
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # What a component can't be made without.
 NEEDED: dict[str, dict[str, Any]] = {
-    "CacheBackup": {"connection": {"engine": "redis", "provider": "kubernetes", "password": "secret"}, "bucket": "s3://bucket"}
+    "CacheBackup": {"connection": {"engine": "redis", "provider": "kubernetes", "password": "secret"}, "bucket": "s3://bucket"},
+    "CacheMonitoring": {
+        "connection": {
+            "engine": "redis",
+            "mode": "standalone",
+            "host": "cache.shop.svc",
+            "port": 6379,
+            "tls": False,
+            "auth": "none",
+            "provider": "kubernetes",
+        }
+    },
 }
 EACH = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)
 

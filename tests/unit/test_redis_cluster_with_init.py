@@ -183,6 +183,7 @@ def test_the_connection_is_complete() -> None:
 
     mocks.run(program)
     assert len(found[0].pop("password")) == 32
+    assert len(found[0].pop("exporter_password")) == 64
     assert found[0] == {
         "engine": "redis",
         "mode": "cluster",

@@ -301,6 +301,7 @@ def test_a_large_snapshot_gets_the_time_to_be_saved_on_shutdown() -> None:
 def test_the_connection_is_complete() -> None:
     given = connection(replicas=1, engine="valkey")
     assert len(given.pop("password")) == 32
+    assert len(given.pop("exporter_password")) == 64
     assert given == {
         "engine": "valkey",
         "mode": "standalone",

@@ -140,6 +140,7 @@ def test_no_password_is_anywhere_but_in_secret_values() -> None:
 def test_the_connection_is_complete() -> None:
     given = connection(engine="valkey")
     assert len(given.pop("password")) == 32
+    assert len(given.pop("exporter_password")) == 64
     assert given == {
         "engine": "valkey",
         "mode": "sentinel",

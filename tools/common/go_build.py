@@ -72,12 +72,23 @@ def _copy_openapi(sources: Path, results: Path) -> None:
 
 
 def _copy_operator_crds(sources: Path, results: Path) -> None:
-    module = "github.com/OT-CONTAINER-KIT/redis-operator"
+    upstream = _copy_yaml(sources, results, "github.com/OT-CONTAINER-KIT/redis-operator", "config/crd/bases/*.yaml")
+    shutil.copytree(upstream / "charts" / "redis-operator", results / "chart")
+
+
+def _copy_monitoring_crds(sources: Path, results: Path) -> None:
+    names = (f"example/prometheus-operator-crd/*_{kind}.yaml" for kind in ("servicemonitors", "podmonitors", "prometheusrules"))
+    _copy_yaml(sources, results, "github.com/prometheus-operator/prometheus-operator", *names)
+
+
+def _copy_yaml(sources: Path, results: Path, module: str, *patterns: str) -> Path:
+    """Copies a module's files of these names, and says where the module is."""
     _go("mod", "download", module, folder=sources)
     upstream = _module_folder(sources, module)
-    for definition in (upstream / "config" / "crd" / "bases").glob("*.yaml"):
-        shutil.copyfile(definition, results / definition.name)
-    shutil.copytree(upstream / "charts" / "redis-operator", results / "chart")
+    for pattern in patterns:
+        for definition in upstream.glob(pattern):
+            shutil.copyfile(definition, results / definition.name)
+    return upstream
 
 
 _COMPONENT_VERSION = "k8s.io/component-base/version"
@@ -111,8 +122,10 @@ RECIPES: dict[str, Recipe] = {
     "coredns": Recipe(packages=("github.com/coredns/coredns",)),
     "local-path-provisioner": Recipe(packages=("github.com/rancher/local-path-provisioner",)),
     "memcached-exporter": Recipe(packages=("github.com/prometheus/memcached_exporter/cmd/memcached_exporter",)),
+    "redis-exporter": Recipe(packages=("github.com/oliver006/redis_exporter",)),
     "redis-operator": Recipe(packages=("github.com/OT-CONTAINER-KIT/redis-operator/cmd",)),
     "operator-crds": Recipe(packages=(), finish=_copy_operator_crds),
+    "monitoring-crds": Recipe(packages=(), finish=_copy_monitoring_crds),
     "lint": Recipe(packages=("github.com/yannh/kubeconform/cmd/kubeconform", "github.com/rhysd/actionlint/cmd/actionlint")),
 }
 

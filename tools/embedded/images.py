@@ -18,8 +18,10 @@ DEFAULT_IMAGES = (
     # The official image with the proxy, which Debian's 1.6.38 has too.
     "docker.io/library/memcached:1.6.45",
     "docker.io/library/haproxy:3.0.11",
-    "docker.io/oliver006/redis_exporter:v1.69.0",
+    "docker.io/oliver006/redis_exporter:v1.86.0",
     "docker.io/prom/memcached-exporter:v0.14.3",
+    "docker.io/prom/blackbox-exporter:v0.26.0",
+    "docker.io/prom/prometheus:v2.53.3",
     "docker.io/pulumicaches/caches-runtime:0.1.0",
 )
 

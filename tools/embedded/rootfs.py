@@ -25,11 +25,12 @@ _PACKAGES = (
     "valkey-tools",
     "memcached",
     "haproxy",
-    "prometheus-redis-exporter",
+    "prometheus",
+    "prometheus-blackbox-exporter",
     "python3",
 )
-# Debian has none for Memcached.
-_EXPORTER = "memcached-exporter"
+# Debian has none for Memcached, and an old one for Redis. By module: where the official images have them.
+_EXPORTERS = {"memcached-exporter": "bin/memcached_exporter", "redis-exporter": "redis_exporter"}
 _KEPT = 3
 # As in the official images: this user, this folder.
 _USER = 999
@@ -40,7 +41,7 @@ groupmod --gid {_USER} redis
 usermod --uid {_USER} --gid {_USER} redis
 chown --recursive redis:redis /etc/redis /var/lib/redis /var/log/redis
 install --directory --owner=redis --group=redis {WORK_FOLDER}
-ln --symbolic /usr/bin/prometheus-redis-exporter /redis_exporter
+ln --symbolic /usr/bin/prometheus-blackbox-exporter /bin/blackbox_exporter
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*.log
 rm -rf /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info
 """
@@ -49,9 +50,9 @@ rm -rf /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info
 def folder() -> Path:
     """The Debian's root; made if the cache lacks it, with what this takes. Needs root."""
     machine.install_missing()
-    exporter = go_build.build([_EXPORTER])[_EXPORTER]
-    recipe = Path(__file__).read_bytes() + exporter.name.encode()
-    return cached_folder("debian", recipe, "building the Debian (once)", lambda target: _build(target, exporter / _EXPORTER))
+    exporters = go_build.build(_EXPORTERS)
+    recipe = Path(__file__).read_bytes() + "".join(folder.name for folder in exporters.values()).encode()
+    return cached_folder("debian", recipe, "building the Debian (once)", lambda target: _build(target, exporters))
 
 
 def cached_folder(name: str, recipe: bytes, what: str, build: Callable[[Path], None]) -> Path:
@@ -76,11 +77,12 @@ def cached_folder(name: str, recipe: bytes, what: str, build: Callable[[Path], N
     return target
 
 
-def _build(rootfs: Path, exporter: Path) -> None:
+def _build(rootfs: Path, exporters: dict[str, Path]) -> None:
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     # What is mounted for the build is mounted for these commands only, so that nothing can stay mounted.
     alone = ["unshare", "--mount", "--"]
     include = ",".join(_PACKAGES)
     run([*alone, "debootstrap", "--variant=minbase", f"--include={include}", _RELEASE, rootfs], env=environment)
     run([*alone, "chroot", rootfs, "sh", "-c", _FINISH], env={**environment, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-    shutil.copy(exporter, rootfs / "bin" / "memcached_exporter")
+    for module, place in _EXPORTERS.items():
+        shutil.copy(exporters[module] / module, rootfs / place)

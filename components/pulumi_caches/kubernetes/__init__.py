@@ -1,6 +1,7 @@
 """Caches in Kubernetes."""
 
 from pulumi_caches.kubernetes.cache_backup import CacheBackup, CacheBackupArgs
+from pulumi_caches.kubernetes.cache_monitoring import CacheMonitoring, CacheMonitoringArgs, RuleFormat
 from pulumi_caches.kubernetes.cluster_conf import Endpoint
 from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
@@ -10,6 +11,7 @@ from pulumi_caches.kubernetes.redis_cluster_with_init import RedisClusterWithIni
 from pulumi_caches.kubernetes.redis_operator_chart import RedisOperatorChart, RedisOperatorChartArgs
 from pulumi_caches.kubernetes.redis_operator_cluster import RedisOperatorCluster, RedisOperatorClusterArgs
 from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
+from pulumi_caches.kubernetes.scrape import Scrape
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
 from pulumi_caches.kubernetes.server import AofFsync, Engine, EvictionPolicy, Persistence
 
@@ -17,6 +19,8 @@ __all__ = [
     "AofFsync",
     "CacheBackup",
     "CacheBackupArgs",
+    "CacheMonitoring",
+    "CacheMonitoringArgs",
     "Endpoint",
     "Engine",
     "EvictionPolicy",
@@ -35,6 +39,8 @@ __all__ = [
     "RedisOperatorClusterArgs",
     "RedisStatefulSet",
     "RedisStatefulSetArgs",
+    "RuleFormat",
+    "Scrape",
     "SentinelGroup",
     "SentinelGroupArgs",
     "Spread",

@@ -1,4 +1,4 @@
-"""Who may log in: the default user with the application's password, and a system user for probes and replication.
+"""Who may log in: the default user with the application's password, a system user for probes and replication, and an exporter.
 
 The application's password is made once and kept in the state (pulumi.Stash), or comes from an existing Secret. Two are
 valid at a time, the current and the previous one, so clients can be switched while both work. Servers apply a changed
@@ -7,6 +7,7 @@ and probes do not notice a rotation.
 """
 
 import base64
+import hashlib
 import re
 import secrets
 from collections.abc import Mapping
@@ -88,6 +89,13 @@ class Credentials:
     rotation: pulumi.Output[str] | None
     """Differs after each rotation; None while there has been none."""
     made: "k8s.core.v1.Secret"
+    system_password: pulumi.Output[str]
+
+    @property
+    def passwords(self) -> tuple[pulumi.Output[str] | None, pulumi.Output[str]]:
+        """Of the application, and of the exporter: scripts/lib.sh makes it of the system user's too, and nobody goes back."""
+        exporter = self.system_password.apply(lambda password: hashlib.sha256(f"exporter:{password}".encode()).hexdigest())
+        return self.password, exporter
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,8 @@ def make_credentials(
 ) -> Credentials:
     """Creates the passwords and the Secret `NAME-auth` that pods mount; `metadata` has its namespace and labels."""
     secret_name = f"{name}-auth"
-    system = {"system-password": _generate(f"{name}-system-password", opts)}
+    system_password = _generate(f"{name}-system-password", opts)
+    system = {"system-password": system_password}
     if existing_secret_name is not None:
         secret_id = pulumi.Output.concat(metadata["namespace"], "/", existing_secret_name)
         read = _read_existing(name, plan, secret_id, opts) if plan.read else _Read(None, plan.key, None)
@@ -174,6 +183,7 @@ def make_credentials(
             secret_key=plan.key,
             rotation=read.version,
             made=_secret(secret_name, system, metadata, opts),
+            system_password=system_password,
         )
     password = _generate(f"{name}-password-{plan.version}", opts)
     data = {"password": password, **system}
@@ -189,6 +199,7 @@ def make_credentials(
         secret_key="password",
         rotation=rotation,
         made=_secret(secret_name, data, metadata, opts),
+        system_password=system_password,
     )
 
 

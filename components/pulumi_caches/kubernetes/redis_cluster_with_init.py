@@ -14,6 +14,7 @@ from pulumi_caches.kubernetes.config_map import make_config
 from pulumi_caches.kubernetes.credentials import (
     CredentialArgs,
     CredentialPlan,
+    Credentials,
     await_password_job,
     make_credentials,
     read_credentials,
@@ -121,7 +122,7 @@ class RedisClusterWithInit(pulumi.ComponentResource):
             copier = migrate_pod(name, plan.migration, plan.namespace, plan.runtime_image, credentials, certificate, plan.server)
             ready.append(migrate_job(name, plan.migration, copier, plan.metadata(), after(*ready)))
 
-        self.connection = plan.connection(credentials.password, certificate, ready)
+        self.connection = plan.connection(credentials, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
         self.register_outputs(
@@ -249,11 +250,11 @@ class _Plan:
         }
 
     def connection(
-        self, password: pulumi.Output[str] | None, certificate: Certificate | None, ready: list[pulumi.Resource]
+        self, credentials: Credentials, certificate: Certificate | None, ready: list[pulumi.Resource]
     ) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(namespace: str, password: str | None, authority_pem: str | None) -> Connection:
+        def connect(namespace: str, password: str | None, exporter_password: str, authority_pem: str | None) -> Connection:
             connection: Connection = {
                 "engine": self.server.engine.value,
                 "mode": "cluster",
@@ -261,6 +262,7 @@ class _Plan:
                 "port": PORT,
                 "nodes": [f"{pod_name}.{namespace}.svc:{PORT}" for pod_name in self.pods()],
                 "tls": self.tls is not None,
+                "exporter_password": exporter_password,
                 "provider": "kubernetes",
             }
             if password is not None:
@@ -269,7 +271,7 @@ class _Plan:
                 connection["ca_pem"] = authority_pem
             return connection
 
-        return when_ready(connect, [self.namespace, password, authority_of(certificate)], ready)
+        return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
 
 
 def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:

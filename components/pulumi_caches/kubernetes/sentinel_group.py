@@ -10,7 +10,14 @@ from pulumi_caches.arguments import Arguments
 from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.kubernetes import haproxy, labels, pod, redis_conf, sentinel_pod
 from pulumi_caches.kubernetes.config_map import make_config
-from pulumi_caches.kubernetes.credentials import CredentialArgs, CredentialPlan, await_password_job, make_credentials, read_credentials
+from pulumi_caches.kubernetes.credentials import (
+    CredentialArgs,
+    CredentialPlan,
+    Credentials,
+    await_password_job,
+    make_credentials,
+    read_credentials,
+)
 from pulumi_caches.kubernetes.haproxy import Front, FrontArgs, make_front, read_front
 from pulumi_caches.kubernetes.ip_families import IpFamilyArgs, read_ip_families
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
@@ -121,7 +128,7 @@ class SentinelGroup(pulumi.ComponentResource):
             copier = migrate_pod(name, plan.migration, plan.namespace, plan.runtime_image, credentials, certificate, plan.server)
             ready.append(migrate_job(name, plan.migration, copier, plan.metadata(), after(*ready)))
 
-        self.connection = plan.connection(credentials.password, certificate, ready)
+        self.connection = plan.connection(credentials, certificate, ready)
         self.password_secret_name = pulumi.Output.from_input(credentials.secret_name)
         self.password_secret_key = pulumi.Output.from_input(credentials.secret_key)
         self.register_outputs(
@@ -236,11 +243,11 @@ class _Plan:
         return make_front(self.name, self.front, self.server, self.pods, *placed, self.ip_families, opts)
 
     def connection(
-        self, password: pulumi.Output[str] | None, certificate: Certificate | None, ready: list[pulumi.Resource]
+        self, credentials: Credentials, certificate: Certificate | None, ready: list[pulumi.Resource]
     ) -> pulumi.Output[Connection]:
         """Known once everything in `ready` is."""
 
-        def connect(namespace: str, password: str | None, authority_pem: str | None) -> Connection:
+        def connect(namespace: str, password: str | None, exporter_password: str, authority_pem: str | None) -> Connection:
             hosts = [f"{pod_name}.{namespace}.svc" for pod_name in self.pods]
             # Who wants a front wants clients to use it.
             front = self.front.replicas
@@ -255,6 +262,7 @@ class _Plan:
                 "sentinels": [f"{host}:{SENTINEL_PORT}" for host in hosts],
                 "master_name": self.name,
                 "tls": self.tls is not None,
+                "exporter_password": exporter_password,
                 "provider": "kubernetes",
             }
             if password is not None:
@@ -263,7 +271,7 @@ class _Plan:
                 connection["ca_pem"] = authority_pem
             return connection
 
-        return when_ready(connect, [self.namespace, password, authority_of(certificate)], ready)
+        return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
 
     def _environment(self) -> dict[str, pulumi.Input[str]]:
         return {

@@ -22,4 +22,5 @@ cache = getattr(pulumi_caches.kubernetes, config.require("component"))("cache", 
 if backup := config.get_object("backup"):
     backup |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
     pulumi_caches.kubernetes.CacheBackup("cache", backup, opts)
-pulumi.export("connection", cache.connection)
+# What only watches a cache has none.
+pulumi.export("connection", getattr(cache, "connection", None))

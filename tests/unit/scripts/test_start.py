@@ -10,7 +10,7 @@ import redis
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from unit.scripts.waiting import PASSES, await_copy, await_probe, await_value
-from unit.servers import PASSWORD, SYSTEM_PASSWORD, Makes, Pod, call
+from unit.servers import EXPORTER_PASSWORD, PASSWORD, SYSTEM_PASSWORD, Makes, Pod, call
 
 # The users and their passwords
 
@@ -51,6 +51,17 @@ def test_the_system_user_can_only_do_what_probes_and_replication_need(pod: Pod) 
     for command in ("GET key", "SET key value", "CONFIG GET *", "KEYS *", "FLUSHALL", "ACL LIST", "REPLICAOF NO ONE", "SHUTDOWN", "SAVE"):
         with pytest.raises(redis.exceptions.NoPermissionError):
             call(system, *command.split())
+
+
+def test_the_exporters_user_can_only_ask_how_the_server_does(pod: Pod) -> None:
+    pod.serve()
+    exporter = pod.connect(EXPORTER_PASSWORD, "exporter")
+    assert exporter.info("all")
+    for command in ("CLIENT SETNAME exporter", "SLOWLOG GET 1", "SLOWLOG LEN", "LATENCY LATEST", "LATENCY HISTOGRAM"):
+        call(exporter, *command.split())
+    for command in ("GET key", "SET key value", "CONFIG GET *", "KEYS *", "SLOWLOG RESET", "CLIENT LIST", "ACL SETUSER system", "SHUTDOWN"):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            call(exporter, *command.split())
 
 
 @pytest.mark.parametrize("password", [None, "", "\n", "\n\n"], ids=["missing", "empty", "newline", "newlines"])

@@ -11,7 +11,7 @@ import pytest
 from common.waiting import until
 from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT
 from unit.sentinel.group import GROUP, Group, group
-from unit.servers import PASSWORD, SYSTEM_PASSWORD, Pod, find_programs
+from unit.servers import EXPORTER_PASSWORD, PASSWORD, SYSTEM_PASSWORD, Pod, find_programs
 
 SOME_ID = "a" * 40
 LEARNT = f"""\
@@ -154,6 +154,20 @@ def test_without_a_password_it_does_not_start_and_keeps_what_it_has_learnt(membe
     assert started.wait() != 0
     assert "start-sentinel: no password" in started.output
     assert conf(pod).read_text() == kept
+
+
+def test_the_exporter_may_ask_how_the_group_does_and_change_nothing(members: Group, pod: Pod) -> None:
+    serve(members, pod)
+    for allowed in (
+        "info all",
+        "sentinel masters",
+        f"sentinel ckquorum {GROUP}",
+        f"sentinel sentinels {GROUP}",
+        f"sentinel slaves {GROUP}",
+    ):
+        assert "NOPERM" not in (said := ask(pod, *allowed.split(), user="exporter", password=EXPORTER_PASSWORD)), said
+    for refused in (f"sentinel failover {GROUP}", f"sentinel remove {GROUP}", "publish news text", "acl list", "shutdown"):
+        assert "NOPERM" in (said := ask(pod, *refused.split(), user="exporter", password=EXPORTER_PASSWORD)), f"{refused}: {said}"
 
 
 def test_clients_may_ask_for_the_master_and_change_nothing(members: Group, pod: Pod) -> None:

@@ -68,12 +68,17 @@ accepted_passwords() {
   done
 }
 
-# Notes what is accepted from now on, and prints the two users' lines; $1 and $2 are what each may do.
+# Notes what is accepted from now on, and prints the users' lines; $1 and $2 are what two may do, $3 what the exporter may besides:
+# asking how a server does. Its password is made of the system user's, so that whoever knows it knows nothing else.
 users() {
   passwords=$(accepted_passwords) || die "no password in $credentials/password: does the Secret have the key, and is it not empty?"
   printf %s "$passwords" >"$run/accepted-$port"
   echo "user default on $passwords$1"
-  echo "user system on #$(printf %s "$(cat "$credentials/system-password")" | sha256sum | cut -d ' ' -f 1) $2"
+  system=$(cat "$credentials/system-password")
+  echo "user system on #$(printf %s "$system" | sha256sum | cut -d ' ' -f 1) $2"
+  exporter=$(printf 'exporter:%s' "$system" | sha256sum | cut -d ' ' -f 1)
+  echo "user exporter on #$(printf %s "$exporter" | sha256sum | cut -d ' ' -f 1) -@all +ping +info +client|setname \
+${3:-+slowlog|get +slowlog|len +latency|latest +latency|histogram +cluster|info}"
 }
 
 # What a member is known by. The address of its Service: it never changes, so no name has to be resolved while the group fails

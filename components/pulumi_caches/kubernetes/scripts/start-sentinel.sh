@@ -59,7 +59,7 @@ client_rights="~* &* -@all +@connection +subscribe +psubscribe +unsubscribe +pun
   echo "bind * -::*"
   echo "protected-mode no"
   echo "dir $run"
-  users "$client_rights" "~* &* +@all"
+  users "$client_rights" "~* &* +@all" "+sentinel|masters +sentinel|ckquorum +sentinel|sentinels +sentinel|slaves"
   echo "sentinel myid $(printf %s "$NAMESPACE/$POD" | sha1sum | cut -d ' ' -f 1)"
   if [ "$ANNOUNCE" = hostname ]; then
     echo "sentinel resolve-hostnames yes"

@@ -1,0 +1,123 @@
+"""What CacheMonitoring makes of a connection: which servers are asked, how, and by what their series are told apart."""
+
+import json
+from dataclasses import dataclass
+
+from pulumi_caches.arguments import ArgumentError
+from pulumi_caches.connection import Connection
+
+EXPORTER_PORT = 9121
+CERTIFICATE_PORT = 9115
+# The user that a cache's connection may have a password for.
+EXPORTER = "exporter"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One address to scrape: what a port of the exporter's pod says about one server."""
+
+    instance: str
+    """The server as host:port, which its series are labelled with."""
+    port: str
+    """Name of the pod's port."""
+    path: str
+    parameters: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """One cache. Nothing in it is secret."""
+
+    name: str
+    namespace: str
+    """Of the exporter, which with the name tells this cache's series from all others."""
+    engine: str
+    mode: str
+    servers: tuple[str, ...]
+    """Each as host:port."""
+    sentinels: tuple[str, ...]
+    username: str
+    """Empty for the default user."""
+    tls: bool
+    authority_pem: str
+    """Empty for a public one."""
+    provider: str
+    region: str
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the exporter's metrics begin with."""
+        return "memcached" if self.engine == "memcached" else "redis"
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels that all series of this cache have, and no others."""
+        return {"cache": self.name, "namespace": self.namespace}
+
+    @property
+    def series_labels(self) -> dict[str, str]:
+        """What every scrape adds, but for the namespace, which Prometheus knows."""
+        where = {"provider": self.provider, "region": self.region}
+        return {"cache": self.name, **{key: value for key, value in where.items() if value}}
+
+    @property
+    def targets(self) -> list[Target]:
+        """Everything that is scraped."""
+        asked = [Target(each, "exporter", "/scrape", {"target": self.address(each)}) for each in self.addresses]
+        if self.tls:
+            asked += [Target(each, "certificates", "/probe", {"module": "tls", "target": each}) for each in self.addresses]
+        return asked
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Of servers and sentinels."""
+        return self.servers + self.sentinels
+
+    def address(self, server: str) -> str:
+        """A server as the exporter is asked for it."""
+        return server if self.engine == "memcached" else f"{'rediss' if self.tls else 'redis'}://{server}"
+
+    def passwords(self, password: str) -> str:
+        """The file that redis_exporter takes passwords from."""
+        user = f"{self.username}@" if self.username else ""
+        return json.dumps({self.address("").replace("://", f"://{user}") + server: password for server in self.addresses})
+
+
+def monitored(name: str, namespace: str, connection: Connection) -> Monitored:
+    """Reads a connection. Raises ArgumentError when no exporter can log in there."""
+    if problem := _problem(connection):
+        raise ArgumentError(f"CacheMonitoring {name!r} can't be made:\n  * connection: {problem}")
+    # From other languages numbers arrive as floats.
+    servers = connection.get("nodes") or [f"{connection['host']}:{int(connection['port'])}"]
+    return Monitored(
+        name=name,
+        namespace=namespace,
+        engine=connection["engine"],
+        mode=connection["mode"],
+        servers=tuple(servers),
+        sentinels=tuple(connection.get("sentinels") or ()),
+        username=EXPORTER if "exporter_password" in connection else connection.get("username", ""),
+        tls=connection["tls"],
+        authority_pem=connection.get("ca_pem", ""),
+        provider=connection["provider"],
+        region=connection.get("region", ""),
+    )
+
+
+def password_of(connection: Connection) -> str:
+    """Of the user that the exporter logs in as; empty without one."""
+    return connection.get("exporter_password") or connection.get("password") or ""
+
+
+def _problem(connection: Connection) -> str:
+    """Why there can be no exporter, and so neither alerts nor dashboards; empty when there can."""
+    if connection["engine"] not in ("redis", "valkey", "memcached"):
+        return f"engine {connection['engine']!r} has no exporter: there is one for redis, valkey and memcached"
+    # Without a password there is one all the same, when it is in a Secret that was not read.
+    if connection["engine"] == "memcached" and connection.get("auth") != "none":
+        return "memcached_exporter can't log in: give the cache auth none, and let a network policy say who reaches it"
+    if connection.get("auth") in ("iam", "entra"):
+        return f"redis_exporter can't log in with auth {connection['auth']}: give the cache a user with a password"
+    if connection.get("auth") != "none" and not password_of(connection):
+        return "it has no password, which redis_exporter needs: let the cache read its Secret (existing_secret_read)"
+    return ""
