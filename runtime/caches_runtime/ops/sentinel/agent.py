@@ -127,6 +127,8 @@ class Agent:
         # Unless the server was told to end already: who deletes a pod by force does not wait.
         await self._serves_for(_QUIET_SECONDS)
         new = await self._repeat(handover.hand_over, self._serves_for)
+        # At once: while two say that they are the master, a front leads to none.
+        self.status.withdraw()
         await self._routing.hand_over(new)
 
     async def _serves_for(self, seconds: float) -> bool:
