@@ -21,17 +21,10 @@ from common.waiting import until
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.server import ThreadedMotoServer
 from unit.backup.caches import Place, kill, standalone
-from unit.migrate.servers import Server, fill, same, server
+from unit.migrate.servers import Server, same, server
 from werkzeug.serving import make_server
 
 BUCKET = "s3://bucket/shop/sessions"
-
-
-@pytest.fixture
-def source() -> Iterator[Server]:
-    with server("redis") as made:
-        fill(made)
-        yield made
 
 
 @pytest.fixture

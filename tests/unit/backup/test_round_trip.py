@@ -27,13 +27,6 @@ FUNCTION = "#!lua name=mylib\nredis.register_function('answer', function() retur
 
 
 @pytest.fixture
-def source() -> Iterator[Server]:
-    with server("redis") as made:
-        fill(made)
-        yield made
-
-
-@pytest.fixture
 def target() -> Iterator[Server]:
     with server("redis") as made:
         yield made
