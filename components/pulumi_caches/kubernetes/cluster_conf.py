@@ -33,7 +33,7 @@ class ClusterArgs(TypedDict):
     data_loss_accepted: NotRequired[bool]
     """Whether a shard may be without a replica, so that what only its one pod has may be lost, and is away with it. Default: false."""
     node_timeout_ms: NotRequired[int]
-    """How long a node may be silent until the others take it for failed, in milliseconds, 500 to 60000. Default: 1000."""
+    """How long a node may be silent until the others take it for failed, in milliseconds, 500 to 60000. Default: 800."""
     failover_seconds: NotRequired[int]
     """How long a master that is to end may take to hand over, in seconds, 12 to 600; added to the grace period. Default: 20."""
     require_full_coverage: NotRequired[bool]
@@ -89,7 +89,7 @@ def _directives(arguments: Arguments, server: Server, replicas: int) -> dict[str
         **read_backlog_and_least(arguments, server, replicas, to_write=0, maximum=5, replicas_are="replicas of a shard"),
         "cluster-enabled": "yes",
         "cluster-config-file": "nodes.conf",
-        "cluster-node-timeout": str(arguments.whole("node_timeout_ms", 1000, 500, 60_000)),
+        "cluster-node-timeout": str(arguments.whole("node_timeout_ms", 800, 500, 60_000)),
         "cluster-require-full-coverage": "yes" if arguments.flag("require_full_coverage", False) else "no",
         "cluster-preferred-endpoint-type": arguments.choice("preferred_endpoint", Endpoint.IP).value,
         # A shard is made of its own pods, so that what keeps them apart keeps master and replicas apart.
