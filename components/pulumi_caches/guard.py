@@ -1,7 +1,7 @@
 """Refuses, in the preview, what can only be known from the last deployment: a change that the deployed thing can't make."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pulumi
 
@@ -10,9 +10,17 @@ Facts = Mapping[str, Any]
 Check = Callable[[Facts, Facts], None]
 
 
+class Checked(NamedTuple):
+    """Facts that were not refused."""
+
+    first: Facts
+    """Those of the first deployment."""
+    now: Facts
+
+
 def guard(
     name: str, facts: Mapping[str, pulumi.Input[Any]], inherited: Sequence[str], check: Check, opts: pulumi.ResourceOptions
-) -> pulumi.Output[dict[str, Any]]:
+) -> pulumi.Output[Checked]:
     """The facts of now, checked against those of the first deployment; the inherited ones stay what they were then.
 
     Creates a pulumi.Stash, which keeps the first facts for ever, so they may not be secret. Whatever is made from what
@@ -24,10 +32,10 @@ def guard(
     # Output.all, which would make one more Output of each value in them.
     later = {key: value for key, value in facts.items() if isinstance(value, pulumi.Output)}
 
-    def checked(kept: Facts, known: Facts) -> dict[str, Any]:
+    def checked(kept: Facts, known: Facts) -> Checked:
         now = {**facts, **known, **{key: kept[key] for key in inherited}}
         check(kept, now)
-        return now
+        return Checked(kept, now)
 
     if not later:
         return first.apply(lambda kept: checked(kept, {}))

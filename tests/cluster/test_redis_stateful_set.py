@@ -180,13 +180,40 @@ def test_valkey_with_snapshots_from_an_image_of_ones_own_keeps_its_data_over_a_r
     eventually(lambda: call(host(own), secret, "GET", "kept") == "yes", "the snapshot of the shutdown was loaded")
 
 
-def test_a_volume_that_would_change_is_refused_and_the_cache_goes_on(own: Deployed) -> None:
+FIXED = "fixed"
+"""A StorageClass that says nothing of growing."""
+
+
+@pytest.fixture
+def fixed_class(tmp_path: Path) -> Iterator[None]:
+    manifest = tmp_path / "class.json"
+    provisioned = {"provisioner": "rancher.io/local-path", "volumeBindingMode": "WaitForFirstConsumer"}
+    manifest.write_text(json.dumps({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": FIXED}, **provisioned}))
+    subprocess.run([NODE, "kubectl", "apply", "--filename", manifest], check=True)
+    yield
+    subprocess.run([NODE, "kubectl", "delete", "--filename", manifest], check=True)
+
+
+@pytest.mark.usefixtures("fixed_class")
+@pytest.mark.parametrize("own", [{"storage_class": FIXED}], indirect=True)
+def test_a_volume_whose_class_can_not_grow_it_is_refused_and_the_cache_goes_on(own: Deployed) -> None:
     before = own.pods()
-    own.arguments(storage_gib=5)
+    own.arguments(storage_class=FIXED, storage_gib=5)
     for refused in (own.preview(succeeds=False), own.up(succeeds=False)):
-        assert "storage_gib: 1 can't become 5" in refused.stdout
+        assert "storage_gib: 1 can't become 5: the volumes' StorageClass 'fixed' doesn't let them grow" in refused.stdout
     assert own.pods() == before
     assert call(host(own), password(own), "PING") == "PONG"
+
+
+@pytest.mark.parametrize("own", [{"replicas": 1}], indirect=True)
+def test_a_volume_whose_class_can_grow_it_is_asked_to_while_the_cache_goes_on(own: Deployed) -> None:
+    before = own.pods()
+    own.arguments(replicas=1, storage_gib=2)
+    own.up()
+    claims = own.get("persistentvolumeclaims")["items"]
+    assert [claim["spec"]["resources"]["requests"]["storage"] for claim in claims] == ["2Gi", "2Gi"]
+    assert own.pods() == before
+    own.preview("--expect-no-changes")
 
 
 def test_an_existing_secret_is_used_checked_and_its_change_followed_without_a_restart(own: Deployed) -> None:

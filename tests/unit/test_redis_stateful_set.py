@@ -184,8 +184,7 @@ def test_an_existing_secret_that_is_not_read_leaves_the_password_out_of_the_conn
 @pytest.mark.parametrize(
     ("first", "now", "message"),
     [
-        ({"storage_gib": 10}, {"storage_gib": 5}, "storage_gib: 10 can't become 5"),
-        ({"storage_gib": 10}, {"storage_gib": 20}, "storage_gib: 10 can't become 20"),
+        ({"storage_gib": 10}, {"storage_gib": 5}, "storage_gib: 10 can't become 5: a volume can't shrink"),
         ({"storage_class": "slow"}, {"storage_class": "fast"}, "storage_class: 'slow' can't become 'fast'"),
         ({"engine": "redis"}, {"engine": "valkey"}, "engine: 'redis' can't become 'valkey': Redis and Valkey do not read"),
         ({"persistence": "rdb"}, {}, "persistence: 'dump.rdb' can't become 'appendonlydir': the server would not load"),
@@ -195,24 +194,61 @@ def test_an_existing_secret_that_is_not_read_leaves_the_password_out_of_the_conn
 )
 def test_what_can_not_change_on_a_volume_is_refused(first: dict[str, Any], now: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match="make a second cache") as raised:
-        refuse_changes("cache", SERVER)(facts(**first), facts(**now))
+        refuse_changes("cache", SERVER, may_grow=True)(facts(**first), facts(**now))
     assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("first", "now"),
-    [({}, {}), ({}, {"memory_gib": 2, "storage_gib": 3}), ({"persistence": "aof+rdb"}, {}), ({}, {"persistence": "aof+rdb"})],
+    [
+        ({}, {}),
+        ({}, {"memory_gib": 2, "storage_gib": 3}),
+        ({"storage_gib": 10}, {"storage_gib": 20}),
+        ({"persistence": "aof+rdb"}, {}),
+        ({}, {"persistence": "aof+rdb"}),
+    ],
 )
 def test_everything_else_may_change(first: dict[str, Any], now: dict[str, Any]) -> None:
-    refuse_changes("cache", SERVER)(facts(**first), facts(**now))
+    refuse_changes("cache", SERVER, may_grow=True)(facts(**first), facts(**now))
 
 
 def test_more_memory_keeps_the_size_of_a_volume_that_nobody_stated_as_long_as_the_data_fits() -> None:
     kept = {"output": facts(memory_gib=1)}
     grown = make(True, {"cache-volume": kept}, memory_gib=2)
     assert grown.named("StatefulSet")["cache"]["spec"]["volumeClaimTemplates"][0]["spec"]["resources"] == {"requests": {"storage": "3Gi"}}
-    with pytest.raises(ArgumentError, match="the volume's 3 GiB hold less than maxmemory, 6144 MiB"):
+    with pytest.raises(ArgumentError, match="the volume's 3 GiB hold less than maxmemory, 6144 MiB: give more storage_gib"):
         make(True, {"cache-volume": kept}, memory_gib=8)
+
+
+def growing(allowed: bool | None, **args: Any) -> mocks.Registered:
+    """What is made of a cache whose volumes are to grow from 10 GiB, and whose class says whether they can."""
+    answers: dict[str, dict[str, Any]] = {
+        "cache-volume": {"output": facts(storage_gib=10)},
+        "cache-volume-to-grow": {"spec": {"storageClassName": "fast"}},
+        "cache-class-of-volume": {"allowVolumeExpansion": allowed},
+    }
+    return make(True, answers, **args)
+
+
+def test_a_larger_size_is_asked_of_each_volume_and_the_template_stays_as_it_was() -> None:
+    grown = growing(True, storage_gib=20, replicas=2)
+    templates = [made["spec"]["volumeClaimTemplates"][0] for made in grown.named("StatefulSet").values()]
+    assert {template["spec"]["resources"]["requests"]["storage"] for template in templates} == {"10Gi"}
+    asked = {name: patch["spec"] for name, patch in grown.named("PersistentVolumeClaimPatch").items()}
+    claims = ["data-cache-0", "data-cache-replica-0", "data-cache-replica-1"]
+    assert asked == {claim: {"resources": {"requests": {"storage": "20Gi"}}} for claim in claims}
+
+
+@pytest.mark.parametrize("allowed", [False, None])
+def test_a_volume_whose_class_does_not_let_it_grow_is_refused_with_a_way_out(allowed: bool | None) -> None:
+    with pytest.raises(ArgumentError, match=r"StorageClass 'fast' doesn't let them grow \(allowVolumeExpansion\)\n.*make a second cache"):
+        growing(allowed, storage_gib=20)
+
+
+def test_nothing_is_asked_of_volumes_that_are_to_stay_as_they_are() -> None:
+    kept = {"output": facts(storage_gib=10)}
+    for again in ({"storage_gib": 10}, {}):
+        assert not make(True, {"cache-volume": kept}, **again).named("PersistentVolumeClaimPatch")
 
 
 def test_a_bad_namespace_that_is_only_known_later_is_refused_when_it_is() -> None:

@@ -227,7 +227,7 @@ def test_the_volumes_are_kept_unless_told_otherwise(args: dict[str, Any], delete
     [
         ({}, {"engine": "valkey"}, "engine: 'redis' can't become 'valkey'"),
         ({}, {"persistence": "rdb"}, "persistence: 'appendonlydir' can't become 'dump.rdb'"),
-        ({"storage_gib": 10}, {"storage_gib": 20}, "storage_gib: 10 can't become 20"),
+        ({"storage_gib": 10}, {"storage_gib": 5}, "storage_gib: 10 can't become 5"),
         ({"storage_class": "slow"}, {"storage_class": "fast"}, "storage_class: 'slow' can't become 'fast'"),
         ({}, {"announce": "hostname"}, "announce: 'address' can't become 'hostname'"),
         ({}, {"namespace": "store"}, "namespace: 'shop' can't become 'store'"),

@@ -10,9 +10,9 @@ import pulumi
 
 from pulumi_caches.kubernetes.redis_conf import DATA_FOLDER
 from pulumi_caches.kubernetes.server import PORT, Server
-from pulumi_caches.kubernetes.storage import VOLUME
 from pulumi_caches.kubernetes.tls_secret import AUTHORITY_FILE, Certificate, volume
 from pulumi_caches.kubernetes.tls_secret import MOUNT as TLS_MOUNT
+from pulumi_caches.kubernetes.volume_growth import VOLUME
 
 # redis and valkey in the official images.
 USER = 999

@@ -33,6 +33,7 @@ from pulumi_caches.kubernetes.tls_secret import (
     read_tls,
     tls_fact,
 )
+from pulumi_caches.kubernetes.volume_growth import grow_volumes
 
 # The longest derived name that Kubernetes limits is the label `NAME-SHARD-HASH`: 63 characters, 4 and 11 of them added; as
 # RedisStatefulSet's, so that one can follow the other.
@@ -82,7 +83,9 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
-        agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, tls_fact(plan.tls), TLS_ADVICE)
+        agreed = agree(
+            name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, tls_fact(plan.tls), TLS_ADVICE, f"{name}-0-0"
+        )
         plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.clustering.directives), pod.CLUSTER_SCRIPTS)
@@ -94,14 +97,14 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         ready: list[pulumi.Resource] = [client]
         for shard in range(plan.clustering.shards):
             shard_name, metadata = f"{name}-{shard}", plan.metadata(f"-{shard}", shard)
-            ready.append(
-                k8s.apps.v1.StatefulSet(
-                    shard_name,
-                    metadata=metadata,
-                    spec=plan.stateful_set_spec(shard, volumes),
-                    opts=after(config, credentials.made, headless),
-                )
+            servers = k8s.apps.v1.StatefulSet(
+                shard_name,
+                metadata=metadata,
+                spec=plan.stateful_set_spec(shard, volumes),
+                opts=after(config, credentials.made, headless),
             )
+            ready.append(servers)
+            grow_volumes(agreed.facts, shard_name, 1 + plan.clustering.replicas, after(servers))
             if plan.clustering.replicas or not plan.evictable:
                 k8s.policy.v1.PodDisruptionBudget(shard_name, metadata=metadata, spec=plan.disruption_budget_spec(shard), opts=child)
         # Beside the StatefulSets, not after them: their pods are only ready in a cluster, which it makes. And Pulumi removes what

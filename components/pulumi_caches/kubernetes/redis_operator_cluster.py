@@ -116,6 +116,7 @@ class RedisOperatorCluster(pulumi.ComponentResource):
 _ADVICE = {
     "operator": "each operator makes volumes of its own",
     "mode": "each mode has volumes of its own",
+    "storage_gib": "the operator's volumes keep the size they were made with",
     "labels": "the operator's Services select by them, and would have no pods until all have been restarted",
     "password_from": "the operator gives it to one server after the other, and those with different passwords do not know each other",
 }

@@ -24,6 +24,7 @@ from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
 from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, TlsPlan, authority_of, find_certificate, read_tls
+from pulumi_caches.kubernetes.volume_growth import grow_volumes
 
 # The longest derived name that Kubernetes limits is the label `NAME-replica-HASH`: 63 characters, 8 and 11 of them added.
 NAME_MAXIMUM = 44
@@ -73,8 +74,12 @@ class RedisStatefulSet(pulumi.ComponentResource):
         def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
-        if plan.storage:
-            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child)
+        agreed = (
+            agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, grows_like=f"{name}-0")
+            if plan.storage
+            else None
+        )
+        if agreed:
             plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.replication))
@@ -90,6 +95,8 @@ class RedisStatefulSet(pulumi.ComponentResource):
         )
         client = k8s.core.v1.Service(name, metadata=plan.metadata("", PRIMARY), spec=plan.service_spec(PRIMARY), opts=child)
         ready: list[pulumi.Resource] = [primary, client]
+        if agreed:
+            grow_volumes(agreed.facts, name, 1, after(primary))
         if plan.replicas:
             # After the primary, so that reads can go on while it restarts. No promise yet: pulumi-kubernetes 4.25 mostly takes a
             # changed StatefulSet for ready before its pod has restarted, and then both restart together.
@@ -103,6 +110,8 @@ class RedisStatefulSet(pulumi.ComponentResource):
                 f"{name}-reader", metadata=plan.metadata("-reader", REPLICA), spec=plan.service_spec(REPLICA), opts=child
             )
             ready += [replica, reader]
+            if agreed:
+                grow_volumes(agreed.facts, f"{name}-replica", plan.replicas, after(replica))
         if plan.replicas or not plan.evictable:
             k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
         if credentials.rotation is not None:

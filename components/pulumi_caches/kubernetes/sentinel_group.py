@@ -36,6 +36,7 @@ from pulumi_caches.kubernetes.tls_secret import (
     read_tls,
     tls_fact,
 )
+from pulumi_caches.kubernetes.volume_growth import grow_volumes
 
 # The longest derived name that Kubernetes limits is the Job `NAME-await-password`'s label: 63 characters, 15 of them added;
 # kept at that of RedisStatefulSet, so that a cache can become a group under its name.
@@ -96,10 +97,11 @@ class SentinelGroup(pulumi.ComponentResource):
         def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, depends_on=resources)
 
+        agreed = None
         if plan.storage:
             facts = {**tls_fact(plan.tls), "announce": plan.sentinel.announce.value}
             advice = {**TLS_ADVICE, "announce": ANNOUNCE_ADVICE}
-            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, facts, advice)
+            agreed = agree(name, plan.server, plan.storage, plan.storage_class, plan.namespace, child, facts, advice, f"{name}-0")
             plan = replace(plan, namespace=agreed.namespace, storage_size=agreed.size)
         credentials = make_credentials(name, plan.credentials, args.get("existing_secret_name"), plan.metadata(), child)
         files = pod.config_files(redis_conf.render(plan.server, plan.replication), (*pod.SCRIPTS, *pod.SENTINEL_SCRIPTS))
@@ -118,6 +120,8 @@ class SentinelGroup(pulumi.ComponentResource):
             opts=after(config, credentials.made, services["-headless"], *rights),
         )
         k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
+        if agreed:
+            grow_volumes(agreed.facts, name, len(plan.pods), after(servers))
         ready: list[pulumi.Resource] = [servers, *services.values()]
         if plan.front.replicas:
             ready += plan.make_front(after(*services.values()))

@@ -8,10 +8,10 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.guard import Check, Facts, guard
+from pulumi_caches.guard import Check, Checked, Facts, guard
 from pulumi_caches.kubernetes.server import MIB_PER_GIB, Server
+from pulumi_caches.kubernetes.volume_growth import VOLUME, growable, quantity
 
-VOLUME = "data"
 # The data once as kept, once while it is rewritten, and what is written meanwhile.
 STORAGE_PER_MEMORY = 3
 
@@ -20,7 +20,7 @@ class StorageArgs(TypedDict):
     """Arguments of the volumes."""
 
     storage_gib: NotRequired[int]
-    """Size of each server's volume in GiB. Can't change once there is data. Default: three times the first memory_gib, at least 1."""
+    """Size of each server's volume in GiB. May grow where the class allows it. Default: three times the first memory_gib, at least 1."""
     storage_class: NotRequired[pulumi.Input[str]]
     """StorageClass of the volumes. Default: the cluster's default."""
     storage_retained: NotRequired[bool]
@@ -44,13 +44,21 @@ class Agreed:
     Everything is made in the namespace, so nothing is made before.
     """
 
-    namespace: pulumi.Output[str]
-    gib: pulumi.Output[float]
+    facts: pulumi.Output[Checked]
+
+    @property
+    def namespace(self) -> pulumi.Output[str]:
+        return self.facts.apply(lambda facts: str(facts.now["namespace"]))
+
+    @property
+    def gib(self) -> pulumi.Output[float]:
+        """Of the volumes as they were made, which is what a StatefulSet's template says for ever."""
+        return self.facts.apply(lambda facts: float(facts.first["storage_gib"]))
 
     @property
     def size(self) -> pulumi.Output[str]:
-        """As Kubernetes writes it."""
-        return self.gib.apply(lambda gib: f"{gib:g}Gi")
+        """The same as Kubernetes writes it."""
+        return self.gib.apply(quantity)
 
 
 def read_storage(arguments: Arguments, server: Server) -> Storage | None:
@@ -91,8 +99,13 @@ def agree(
     opts: pulumi.ResourceOptions,
     more_facts: Mapping[str, pulumi.Input[Any]] | None = None,
     more_advice: Mapping[str, str] | None = None,
+    grows_like: str | None = None,
 ) -> Agreed:
-    """Refuses what can't change once there is data: what volumes are made with, and the component's own facts with their advice."""
+    """
+    Refuses what can't change once there is data: what volumes are made with, and the component's own facts with their advice.
+
+    Volumes may grow when there is a pod, `grows_like`, whose volume's class allows it; without such a pod they may not.
+    """
     facts = {
         "engine": server.engine.value,
         "namespace": namespace,
@@ -102,27 +115,32 @@ def agree(
         **(more_facts or {}),
     }
     inherited = [] if storage.stated else ["storage_gib"]
-    agreed = guard(f"{cache}-volume", facts, inherited, refuse_changes(cache, server, more_advice), opts)
-    return Agreed(agreed["namespace"], agreed.apply(lambda facts: float(facts["storage_gib"])))
+    checked = guard(f"{cache}-volume", facts, inherited, refuse_changes(cache, server, more_advice, may_grow=grows_like is not None), opts)
+    if grows_like is None:
+        return Agreed(checked)
+    return Agreed(checked.apply(lambda facts: growable(cache, facts, grows_like, _WAY_OUT, opts)))
 
 
-def refuse_changes(cache: str, server: Server, more_advice: Mapping[str, str] | None = None) -> Check:
-    """A check for `guard`: what a volume was made with can't change, nor can the component's own facts in `more_advice`.
+def refuse_changes(cache: str, server: Server, more_advice: Mapping[str, str] | None = None, *, may_grow: bool) -> Check:
+    """A check for `guard`: what a volume was made with can't change, but for more storage, nor can the own facts in `more_advice`.
 
     Kubernetes has no way to do it in place: the provider would replace the StatefulSet, whose old volumes keep the old
     size, class and format.
     """
     advice = {**_ADVICE, **(more_advice or {})}
 
+    def can(key: str, first: Any, now: Any) -> bool:
+        return bool(first == now or (may_grow and key == "storage_gib" and now > first))
+
     def check(first: Facts, now: Facts) -> None:
         first = {**_BEFORE, **first}
-        if changed := [key for key in now if first[key] != now[key]]:
+        if changed := [key for key in now if not can(key, first[key], now[key])]:
             problems = "".join(f"\n  * {key}: {_shown(first[key])} can't become {_shown(now[key])}: {advice[key]}" for key in changed)
             raise ArgumentError(f"{cache!r} holds data, and can't be changed like that:{problems}\n{_WAY_OUT}")
 
         if now["storage_gib"] * MIB_PER_GIB < server.maxmemory_mib:
             too_small = f"storage_gib: the volume's {now['storage_gib']:g} GiB hold less than maxmemory, {server.maxmemory_mib} MiB"
-            raise ArgumentError(f"{cache!r} can't grow like that:\n  * {too_small}\n{_WAY_OUT}")
+            raise ArgumentError(f"{cache!r} can't grow like that:\n  * {too_small}: give more storage_gib")
 
     return check
 
@@ -136,7 +154,7 @@ _ADVICE = {
     "engine": "Redis and Valkey do not read each other's files",
     "persistence": "the server would not load what the other kind has written, and start empty",
     "namespace": "a volume can't move to another namespace",
-    "storage_gib": "a StatefulSet's volumes keep the size they were made with",
+    "storage_gib": "a volume can't shrink",
     "storage_class": "a volume keeps the class it was made with",
 }
 # What held of caches that were made before these were noted.

@@ -66,6 +66,16 @@ class Observed(Deployed, ABC):
         self.up()
         self.await_ready()
 
+    def grow_volumes(self) -> None:
+        """Each claim asks for a GiB more, and no pod is replaced for it."""
+        before = self.pods()
+        gib = self.args.get("storage_gib", 1) + 1
+        self.change(storage_gib=gib)
+        claims = self.get("persistentvolumeclaims")["items"]
+        assert {claim["spec"]["resources"]["requests"]["storage"] for claim in claims} == {f"{gib}Gi"}
+        assert len(claims) == len(self.pod_names())
+        assert self.pods() == before
+
     def host(self, pod: str) -> str:
         """A name by which a pod is reached."""
         return f"{pod}.{self.namespace}.svc"
