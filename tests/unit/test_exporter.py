@@ -53,7 +53,7 @@ def metrics(expressions: list[str]) -> set[str]:
 
 def command(monitored: Monitored, container: int = 0) -> str:
     """As in the pod, with its files where the test has them."""
-    spec: Any = deployment_spec(monitored, "", CERTIFICATE_IMAGE, (), {}, {}, "secret")
+    spec: Any = deployment_spec(monitored, "", CERTIFICATE_IMAGE, "", (), {}, {}, "secret")
     return " ".join(spec["template"]["spec"]["containers"][container]["command"]).replace("/etc/exporter/", "/mnt/")
 
 
@@ -115,5 +115,5 @@ def test_roles_are_said_as_alerts_count_them(exported: str) -> None:
 
 def test_passwords_are_in_the_secret_only(tmp_path: Path) -> None:
     monitored = cache("ours", "redis", "sentinel", 3, 3)
-    assert PASSWORD not in json.dumps(deployment_spec(monitored, "", CERTIFICATE_IMAGE, (), {}, {}, "secret"))
+    assert PASSWORD not in json.dumps(deployment_spec(monitored, "", CERTIFICATE_IMAGE, "", (), {}, {}, "secret"))
     assert PASSWORD in secret_files(monitored, PASSWORD)["passwords.json"]

@@ -22,6 +22,7 @@ redis-server primary.conf --save '' --daemonize yes >/dev/null
 {{exporter}} >exporter.log 2>&1 &
 prometheus --config.file=prometheus.yaml --storage.tsdb.path=/mnt/tsdb --web.listen-address=127.0.0.1:9090 >prometheus.log 2>&1 &
 export REDISCLI_AUTH={PASSWORD}
+until redis-cli ping >/dev/null 2>&1; do sleep 0.1; done
 redis-cli set key value >/dev/null
 redis-cli get key >/dev/null
 python3 watch_prometheus.py

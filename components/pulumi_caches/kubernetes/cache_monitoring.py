@@ -16,7 +16,7 @@ from pulumi_caches.kubernetes.alerts import RULES_FILE, ThresholdArgs, Threshold
 from pulumi_caches.kubernetes.dashboards import dashboards
 from pulumi_caches.kubernetes.monitored import Monitored, monitored, password_of
 from pulumi_caches.kubernetes.scrape import MONITOR_API, PORTS, SCRAPE_FILE, Scrape, annotations, as_yaml, monitor, scrape_config
-from pulumi_caches.kubernetes.server import read_image
+from pulumi_caches.kubernetes.server import RUNTIME_IMAGE, read_image
 
 # The longest derived name is that of the dashboards, and it is a label too.
 NAME_MAXIMUM = 52
@@ -60,6 +60,8 @@ class CacheMonitoringArgs(ThresholdArgs):
     """The exporter's image, with an exact tag or digest. Default: redis_exporter v1.86.0 or memcached_exporter v0.14.3."""
     certificate_image: NotRequired[str]
     """Image of the exporter of certificates, with an exact tag or digest; only runs with TLS. Default: blackbox-exporter v0.26.0."""
+    runtime_image: NotRequired[str]
+    """The runtime's image, with an exact tag or digest; only runs where Memcached takes a login. Default: version 0.1.0."""
     image_pull_secrets: NotRequired[list[str]]
     """Secrets for private registries. Default: none."""
     labels: NotRequired[dict[str, str]]
@@ -134,6 +136,7 @@ class _Plan:
     clouds_dashboard: bool
     image: str
     certificate_image: str
+    runtime_image: str
     pull_secrets: tuple[str, ...]
     labels: dict[str, str]
 
@@ -152,7 +155,7 @@ class _Plan:
         return annotations(cache) if self.scrape is Scrape.ANNOTATIONS else {}
 
     def deployment_spec(self, cache: Monitored, secret_name: str) -> dict[str, Any]:
-        images = self.image, self.certificate_image, self.pull_secrets
+        images = self.image, self.certificate_image, self.runtime_image, self.pull_secrets
         return exporter.deployment_spec(cache, *images, self.selector, self.metadata("exporter")["labels"], secret_name)
 
     def make_scrape(self, of_cache: Callable[..., pulumi.Output[Any]], opts: pulumi.ResourceOptions) -> None:
@@ -202,6 +205,7 @@ def _read(name: str, args: CacheMonitoringArgs) -> _Plan:
         clouds_dashboard=arguments.flag("clouds_dashboard", False),
         image=str(read_image(arguments, "image", exporter.REDIS_IMAGE)) if arguments.given("image") else "",
         certificate_image=str(read_image(arguments, "certificate_image", exporter.CERTIFICATE_IMAGE)),
+        runtime_image=str(read_image(arguments, "runtime_image", RUNTIME_IMAGE)),
         pull_secrets=tuple(arguments.texts("image_pull_secrets", [])),
         labels=arguments.labels("labels"),
     )

@@ -8,6 +8,8 @@ from pulumi_caches.connection import Connection
 
 EXPORTER_PORT = 9121
 CERTIFICATE_PORT = 9115
+# In the exporter's pod, and only for it: one port after the other for each Memcached that takes a login.
+LOGIN_PORT = 11300
 # The user that a cache's connection may have a password for.
 EXPORTER = "exporter"
 
@@ -37,7 +39,7 @@ class Monitored:
     """Each as host:port."""
     sentinels: tuple[str, ...]
     username: str
-    """Empty for the default user."""
+    """Empty for the default user, and where Memcached takes no login."""
     tls: bool
     authority_pem: str
     """Empty for a public one."""
@@ -73,9 +75,17 @@ class Monitored:
         """Of servers and sentinels."""
         return self.servers + self.sentinels
 
+    @property
+    def logins(self) -> dict[str, int]:
+        """For each Memcached that takes a login, the port in the exporter's pod where what asks is logged in."""
+        takes_login = self.engine == "memcached" and self.username
+        return {server: LOGIN_PORT + number for number, server in enumerate(self.servers)} if takes_login else {}
+
     def address(self, server: str) -> str:
         """A server as the exporter is asked for it."""
-        return server if self.engine == "memcached" else f"{'rediss' if self.tls else 'redis'}://{server}"
+        if self.engine == "memcached":
+            return f"127.0.0.1:{self.logins[server]}" if self.logins else server
+        return f"{'rediss' if self.tls else 'redis'}://{server}"
 
     def passwords(self, password: str) -> str:
         """The file that redis_exporter takes passwords from."""
@@ -96,7 +106,7 @@ def monitored(name: str, namespace: str, connection: Connection) -> Monitored:
         mode=connection["mode"],
         servers=tuple(servers),
         sentinels=tuple(connection.get("sentinels") or ()),
-        username=EXPORTER if "exporter_password" in connection else connection.get("username", ""),
+        username=_username(connection),
         tls=connection["tls"],
         authority_pem=connection.get("ca_pem", ""),
         provider=connection["provider"],
@@ -109,15 +119,20 @@ def password_of(connection: Connection) -> str:
     return connection.get("exporter_password") or connection.get("password") or ""
 
 
+def _username(connection: Connection) -> str:
+    if connection["engine"] == "memcached" and connection.get("auth") == "none":
+        return ""
+    return EXPORTER if "exporter_password" in connection else connection.get("username", "")
+
+
 def _problem(connection: Connection) -> str:
     """Why there can be no exporter, and so neither alerts nor dashboards; empty when there can."""
     if connection["engine"] not in ("redis", "valkey", "memcached"):
         return f"engine {connection['engine']!r} has no exporter: there is one for redis, valkey and memcached"
-    # Without a password there is one all the same, when it is in a Secret that was not read.
-    if connection["engine"] == "memcached" and connection.get("auth") != "none":
-        return "memcached_exporter can't log in: give the cache auth none, and let a network policy say who reaches it"
     if connection.get("auth") in ("iam", "entra"):
-        return f"redis_exporter can't log in with auth {connection['auth']}: give the cache a user with a password"
+        return f"the exporter can't log in with auth {connection['auth']}: give the cache a user with a password"
     if connection.get("auth") != "none" and not password_of(connection):
-        return "it has no password, which redis_exporter needs: let the cache read its Secret (existing_secret_read)"
+        return "it has no password, which the exporter needs: let the cache read its Secret (existing_secret_read)"
+    if connection["engine"] == "memcached" and connection.get("auth") != "none" and not connection.get("username"):
+        return "it has no username, which Memcached's login needs: give it one, or auth none where there is no login"
     return ""
