@@ -40,11 +40,20 @@ MEMCACHED = {
     "provider": "kubernetes",
 }
 LOGIN = {**{key: value for key, value in MEMCACHED.items() if key != "auth"}, "username": "cache", "password": PASSWORD}
+PODS = {"app.kubernetes.io/instance": "carts", "app.kubernetes.io/name": "redis"}
 CASES: dict[str, dict[str, Any]] = {
     "sentinel": {"connection": SENTINEL, "dashboards": False},
     "annotations": {"connection": REDIS, "scrape": "annotations", "clouds_dashboard": True},
     "memcached-files": {"connection": MEMCACHED, "scrape": "scrape_config", "rules": "config_map", "dashboards": False},
     "memcached-login": {"connection": {**LOGIN, "tls": True, "ca_pem": "the-authority"}, "dashboards": False},
+    "sidecar": {"connection": {**SENTINEL, "exporter_pods": PODS}, "exporter": "sidecar", "dashboards": False},
+    "sidecar-files": {
+        "connection": {**LOGIN, "exporter_pods": PODS},
+        "exporter": "sidecar",
+        "scrape": "scrape_config",
+        "rules": "config_map",
+        "dashboards": False,
+    },
     "everything": {
         "connection": {**REDIS, "mode": "cluster", "username": "app", "provider": "aws", "region": "eu-west-1", "tls": True},
         "scrape": "pod_monitor",

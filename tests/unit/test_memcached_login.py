@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import subprocess
 import sys
@@ -12,168 +11,141 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from availability import unavailable
 from certificates import certify
 from common.waiting import until
-from pulumi_caches.kubernetes.exporter import deployment_spec, secret_files
-from pulumi_caches.kubernetes.monitored import Monitored, monitored
+from pulumi_caches.kubernetes.exporter import Images, containers, secret_files
+from pulumi_caches.kubernetes.monitored import monitored
+from unit.exporters import Exporters
 from unit.memcached_servers import USER, MemcachedPod
 from unit.servers import PASSWORD, find_programs, pods_of
 
 NEXT = "the-next-password"
-READ = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 TLS: dict[str, Any] = {"tls_secret_name": "certificate"}
 
 
-class ExporterPod(MemcachedPod):
-    """The exporter's pod; its programs are run in its network, with its files where the test has them."""
+class Monitoring:
+    """A server's pod, and the exporter's in the same network."""
 
-    def monitor(self, server: MemcachedPod, **more: Any) -> None:
-        """Starts what asks the server."""
-        node = f"{server.address}:11211"
-        connection: Any = {"engine": "memcached", "mode": "sharded", "nodes": [node], "provider": "kubernetes"}
-        self.cache: Monitored = monitored(
-            "ours", "shop", connection | {"username": USER, "password": PASSWORD, "tls": False, "host": "", "port": 0} | more
-        )
-        self.write(PASSWORD)
-        spec: Any = deployment_spec(self.cache, "", "", "", (), {}, {}, "secret")
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        for container in spec["template"]["spec"]["containers"]:
-            if container["name"] == "certificates":
-                continue
-            words = [word.replace("/etc/exporter", str(self.folder / "exporter")) for word in container["command"]]
-            words[0] = self.programs_path(words[0])
-            with self.log(container["name"]).open("wb") as log:
-                process = subprocess.Popen(self.beside(*words), stdout=log, stderr=subprocess.STDOUT)
-            self.processes[container["name"]] = process
-            self._closing.callback(process.wait)
-            self._closing.callback(process.kill)
+    def __init__(self, server: MemcachedPod, pod: MemcachedPod, closing: ExitStack) -> None:
+        self.server = server
+        self._pod = pod
+        self._closing = closing
 
-    def programs_path(self, program: str) -> str:
-        """The exporter of the Debian, and the runtime of this checkout."""
-        return str(Path(sys.executable).with_name(program)) if program == "caches" else f"{self.programs.root}{program}"
+    def begin(self, **more: Any) -> None:
+        """Starts what asks the server that a connection names."""
+        node = f"{self.server.address}:11211"
+        login = {"username": USER, "password": PASSWORD, "tls": False}
+        connection: Any = {"engine": "memcached", "mode": "sharded", "nodes": [node], "provider": "kubernetes", **login, **more}
+        self._cache = monitored("ours", "shop", connection)
+        [self._asked] = [target for target in self._cache.targets if target.port == "exporter"]
+        started = Exporters(self._pod, containers(self._cache, Images("", "", ""), certificates=False), secret_files(self._cache, PASSWORD))
+        self.exporters = self._closing.enter_context(started)
 
-    def write(self, password: str) -> None:
-        """As the Secret has it, mounted."""
-        (self.folder / "exporter").mkdir(exist_ok=True)
-        for name, text in secret_files(self.cache, password).items():
-            (self.folder / "exporter" / name).write_text(text)
-
-    def log(self, container: str) -> Path:
-        return self.folder / f"{container}.log"
-
-    def scrape(self) -> str:
-        """As Prometheus does."""
-        [target] = [target for target in self.cache.targets if target.port == "exporter"]
-        url = f"http://127.0.0.1:9121{target.path}?target={target.parameters['target']}"
-        return subprocess.run(self.beside(sys.executable, "-c", READ, url), capture_output=True, text=True, timeout=30).stdout
-
-    def sees(self, up: int) -> bool:
-        return f"\nmemcached_up {up}\n" in self.scrape()
+    def mount(self, password: str) -> None:
+        self.exporters.write(secret_files(self._cache, password))
 
     def await_seen(self, up: int) -> None:
-        """Waits until the server is seen to be up, or down: each scrape has an answer, also while the server has none."""
-        logs = "\n".join(self.log(name).read_text() for name in self.processes)
-        assert until(lambda: self.sees(up), 20, every=0.1), logs
+        """Waits until the server is seen to be up, or down."""
+        self.exporters.await_scraped(f"memcached_up {up}\n", self._asked.path, self._asked.parameters)
+
+    def scrape(self) -> str:
+        return self.exporters.scrape(self._asked.path, self._asked.parameters)
+
+    def connections(self) -> int:
+        """Without the one that asks."""
+        return int(self.server.call("stats")[0]["curr_connections"]) - 1
 
 
 @pytest.fixture
-def pods() -> Iterator[tuple[MemcachedPod, ExporterPod]]:
-    programs = find_programs("memcached")
-    if not programs.root:
-        unavailable("it takes root to use another Debian's programs")
-    with ExitStack() as stack:
-        shard, exporter = stack.enter_context(pods_of(ExporterPod, programs, "shard", "exporter"))
-        yield shard, exporter
+def monitoring() -> Iterator[Monitoring]:
+    with pods_of(MemcachedPod, find_programs("memcached"), "shard", "exporter") as (server, pod), ExitStack() as closing:
+        yield Monitoring(server, pod, closing)
 
 
-def connections(server: MemcachedPod) -> int:
-    """Without the one that asks."""
-    return int(server.call("stats")[0]["curr_connections"]) - 1
-
-
-def test_a_server_with_a_login_is_seen_and_goes_on_being_seen_while_its_password_rotates(pods: tuple[MemcachedPod, ExporterPod]) -> None:
-    server, exporter = pods
+def test_a_server_with_a_login_is_seen_and_goes_on_being_seen_while_its_password_rotates(monitoring: Monitoring) -> None:
+    server = monitoring.server
     server.serve()
-    exporter.monitor(server)
-    exporter.await_seen(1)
-    assert "\nmemcached_max_connections 1024\n" in exporter.scrape(), "the second thing that is asked for"
+    monitoring.begin()
+    monitoring.await_seen(1)
+    assert "\nmemcached_max_connections 1024\n" in monitoring.scrape(), "the second thing that is asked for"
 
     server.credentials(password=NEXT, previous=PASSWORD)
     server.probe("ready")
     assert until(lambda: server.accepts(NEXT), 10, every=0.1)
-    exporter.await_seen(1)
-    exporter.write(NEXT)
+    monitoring.await_seen(1)
+    monitoring.mount(NEXT)
     server.credentials(previous=None)
     server.probe("ready")
     server.await_refused(PASSWORD)
-    exporter.await_seen(1)
+    monitoring.await_seen(1)
 
-    exporter.write(PASSWORD)
-    exporter.await_seen(0)
-    log = exporter.log("login").read_text()
-    assert f"{server.address}:11211: does not let in: CLIENT_ERROR authentication failure" in log
-    arguments = " ".join(shlex.join(process.args) for process in exporter.processes.values())  # type: ignore[arg-type]
+    monitoring.mount(PASSWORD)
+    monitoring.await_seen(0)
+    said = monitoring.exporters.said("login")
+    assert f"{server.address}:11211: does not let in: CLIENT_ERROR authentication failure" in said
     for secret in (PASSWORD, NEXT):
-        assert secret not in log + arguments + exporter.log("exporter").read_text()
+        assert secret not in said + monitoring.exporters.said("exporter") + monitoring.exporters.arguments()
 
 
-def test_a_server_that_is_gone_or_hangs_is_seen_to_be_down_and_to_be_up_again(pods: tuple[MemcachedPod, ExporterPod]) -> None:
-    server, exporter = pods
-    exporter.monitor(server)
-    exporter.await_seen(0)
+def test_a_server_that_is_gone_or_hangs_is_seen_to_be_down_and_to_be_up_again(monitoring: Monitoring) -> None:
+    server = monitoring.server
+    monitoring.begin()
+    monitoring.await_seen(0)
     server.serve()
-    exporter.await_seen(1)
+    monitoring.await_seen(1)
     server.server.process.send_signal(signal.SIGSTOP)
-    exporter.await_seen(0)
+    monitoring.await_seen(0)
     server.server.process.send_signal(signal.SIGCONT)
-    exporter.await_seen(1)
+    monitoring.await_seen(1)
     server.server.end(signal.SIGKILL)
-    exporter.await_seen(0)
+    monitoring.await_seen(0)
     server.serve()
-    exporter.await_seen(1)
+    monitoring.await_seen(1)
 
 
-def test_connections_that_the_exporter_leaves_open_end(pods: tuple[MemcachedPod, ExporterPod]) -> None:
-    server, exporter = pods
-    server.serve()
-    idle = connections(server)
-    exporter.monitor(server)
-    exporter.await_seen(1)
+def test_connections_that_the_exporter_leaves_open_end(monitoring: Monitoring) -> None:
+    monitoring.server.serve()
+    idle = monitoring.connections()
+    monitoring.begin()
+    monitoring.await_seen(1)
     for _ in range(5):
-        exporter.scrape()
-    assert connections(server) >= idle + 5
-    assert until(lambda: connections(server) == idle, 20, every=0.2)
+        monitoring.scrape()
+    assert monitoring.connections() >= idle + 5
+    assert until(lambda: monitoring.connections() == idle, 20, every=0.2)
 
 
 @pytest.mark.parametrize("login", [True, False], ids=["login", "none"])
-def test_a_certificate_is_checked(pods: tuple[MemcachedPod, ExporterPod], login: bool) -> None:
-    server, exporter = pods
+def test_with_a_certificate_it_is_seen(monitoring: Monitoring, login: bool) -> None:
+    server = monitoring.server
     certificate = certify(f"IP:{server.address}")
     server.certify(certificate)
     if not login:
         server.without_passwords()
     server.serve(**TLS, auth="password" if login else "none")
-    how = {"tls": True, "ca_pem": certificate.authority_pem, **({} if login else {"auth": "none", "username": "", "password": ""})}
-    exporter.monitor(server, **how)
-    exporter.await_seen(1)
+    monitoring.begin(tls=True, ca_pem=certificate.authority_pem, **({} if login else {"auth": "none"}))
+    monitoring.await_seen(1)
 
 
-def test_another_authority_s_certificate_is_not_trusted_with_the_password(pods: tuple[MemcachedPod, ExporterPod]) -> None:
-    server, exporter = pods
+def test_who_has_another_authority_s_certificate_is_not_told_the_password(monitoring: Monitoring) -> None:
+    server = monitoring.server
     server.certify(certify(f"IP:{server.address}"))
     server.serve(**TLS)
-    exporter.monitor(server, tls=True, ca_pem=certify(f"IP:{server.address}").authority_pem)
-    # It is asked for as long as the exporter and what logs in are starting.
-    assert until(lambda: exporter.sees(0) and "CERTIFICATE_VERIFY_FAILED" in exporter.log("login").read_text(), 10, every=0.1)
+    monitoring.begin(tls=True, ca_pem=certify(f"IP:{server.address}").authority_pem)
+    monitoring.await_seen(0)
+
+    def refused() -> bool:
+        # Nobody listens while it starts.
+        monitoring.scrape()
+        return "CERTIFICATE_VERIFY_FAILED" in monitoring.exporters.said("login")
+
+    assert until(refused, 10, every=0.1)
 
 
-def test_ends_at_once_when_it_is_asked_to(pods: tuple[MemcachedPod, ExporterPod]) -> None:
-    server, exporter = pods
-    server.serve()
-    exporter.monitor(server)
-    exporter.await_seen(1)
-    login = exporter.processes["login"]
+def test_ends_at_once_when_it_is_asked_to(monitoring: Monitoring) -> None:
+    monitoring.server.serve()
+    monitoring.begin()
+    monitoring.await_seen(1)
+    login = monitoring.exporters.processes["login"]
     login.terminate()
     assert login.wait(5) == 0
 

@@ -1,7 +1,7 @@
 """What CacheMonitoring makes of a connection: which servers are asked, how, and by what their series are told apart."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pulumi_caches.arguments import ArgumentError
 from pulumi_caches.connection import Connection
@@ -45,6 +45,10 @@ class Monitored:
     """Empty for a public one."""
     provider: str
     region: str
+    pods: dict[str, str] = field(default_factory=dict)
+    """Labels of its pods, where those have an exporter."""
+    in_pod: bool = False
+    """Whether this is what the exporter beside a server sees."""
 
     @property
     def prefix(self) -> str:
@@ -93,9 +97,9 @@ class Monitored:
         return json.dumps({self.address("").replace("://", f"://{user}") + server: password for server in self.addresses})
 
 
-def monitored(name: str, namespace: str, connection: Connection) -> Monitored:
-    """Reads a connection. Raises ArgumentError when no exporter can log in there."""
-    if problem := _problem(connection):
+def monitored(name: str, namespace: str, connection: Connection, *, sidecars: bool = False) -> Monitored:
+    """Reads a connection. Raises ArgumentError when no exporter can log in there; with `sidecars`, when there is none in its pods."""
+    if problem := _problem_in_pods(namespace, connection) if sidecars else _problem(connection):
         raise ArgumentError(f"CacheMonitoring {name!r} can't be made:\n  * connection: {problem}")
     # From other languages numbers arrive as floats.
     servers = connection.get("nodes") or [f"{connection['host']}:{int(connection['port'])}"]
@@ -111,6 +115,7 @@ def monitored(name: str, namespace: str, connection: Connection) -> Monitored:
         authority_pem=connection.get("ca_pem", ""),
         provider=connection["provider"],
         region=connection.get("region", ""),
+        pods=connection.get("exporter_pods", {}),
     )
 
 
@@ -123,6 +128,15 @@ def _username(connection: Connection) -> str:
     if connection["engine"] == "memcached" and connection.get("auth") == "none":
         return ""
     return EXPORTER if "exporter_password" in connection else connection.get("username", "")
+
+
+def _problem_in_pods(namespace: str, connection: Connection) -> str:
+    """Why there are no exporters to be scraped in the cache's pods; empty when there are."""
+    if not connection.get("exporter_pods"):
+        return "its pods have no exporter: give the cache exporter_sidecar, or leave out exporter here"
+    if any(f".{namespace}.svc:" not in node for node in connection["nodes"]):
+        return f"its pods are not in namespace {namespace!r}, where their exporters are looked for: give the namespace of the cache"
+    return ""
 
 
 def _problem(connection: Connection) -> str:

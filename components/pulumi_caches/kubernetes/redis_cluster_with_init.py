@@ -19,6 +19,8 @@ from pulumi_caches.kubernetes.credentials import (
     make_credentials,
     read_credentials,
 )
+from pulumi_caches.kubernetes.exporter import Images
+from pulumi_caches.kubernetes.exporter_sidecar import ExporterArgs, Sidecar, read_exporter, redis_sidecar
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, Spread, pod_placement, read_placement
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
@@ -39,7 +41,7 @@ from pulumi_caches.kubernetes.tls_secret import (
 NAME_MAXIMUM = 44
 
 
-class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs):
+class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs, ExporterArgs):
     """Arguments of RedisClusterWithInit. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -91,6 +93,7 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         client = k8s.core.v1.Service(name, metadata=plan.metadata(), spec=plan.service_spec(), opts=child)
         certificate = find_certificate(name, plan.tls, [name, f"*.{name}-headless"], plan.metadata(), child, peers=True, mutual=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
+        sidecar = plan.make_sidecar(credentials, child)
         ready: list[pulumi.Resource] = [client]
         for shard in range(plan.clustering.shards):
             shard_name, metadata = f"{name}-{shard}", plan.metadata(f"-{shard}", shard)
@@ -98,8 +101,8 @@ class RedisClusterWithInit(pulumi.ComponentResource):
                 k8s.apps.v1.StatefulSet(
                     shard_name,
                     metadata=metadata,
-                    spec=plan.stateful_set_spec(shard, volumes),
-                    opts=after(config, credentials.made, headless),
+                    spec=plan.stateful_set_spec(shard, volumes, sidecar),
+                    opts=after(config, credentials.made, headless, *sidecar.made),
                 )
             )
             if plan.clustering.replicas or not plan.evictable:
@@ -149,6 +152,7 @@ class _Plan:
     credentials: CredentialPlan
     tls: TlsPlan | None
     migration: Migration | None
+    exporter: Images | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     clustering: Clustering
@@ -185,7 +189,11 @@ class _Plan:
     def disruption_budget_spec(self, shard: int) -> dict[str, Any]:
         return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": self.selector(shard)}}
 
-    def stateful_set_spec(self, shard: int, volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    def make_sidecar(self, credentials: Credentials, opts: pulumi.ResourceOptions) -> Sidecar:
+        engine, tls = self.server.engine.value, self.tls is not None
+        return redis_sidecar(self.name, self.exporter, engine, credentials, self.metadata(), opts, tls=tls)
+
+    def stateful_set_spec(self, shard: int, volumes: list[dict[str, Any]], sidecar: Sidecar) -> dict[str, Any]:
         # Nothing here depends on how many shards there are, so a changed number restarts no pod.
         environment: dict[str, pulumi.Input[str]] = {
             "DOMAIN": self.domain(),
@@ -196,9 +204,10 @@ class _Plan:
             self.server,
             self.image,
             environment,
-            volumes,
+            [*volumes, *sidecar.volumes],
             self._pod_placement(shard),
             self.priority_class_name,
+            sidecar.containers,
             scripts="cluster-",
             stop_seconds=self.clustering.failover_seconds,
         )
@@ -269,6 +278,8 @@ class _Plan:
                 connection["password"] = password
             if authority_pem is not None:
                 connection["ca_pem"] = authority_pem
+            if self.exporter:
+                connection["exporter_pods"] = self.selector()
             return connection
 
         return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
@@ -277,6 +288,7 @@ class _Plan:
 def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:
     arguments = Arguments("RedisClusterWithInit", name, NAME_MAXIMUM, args, RedisClusterWithInitArgs)
     server = read_server(arguments)
+    runtime_image = read_image(arguments, "runtime_image", RUNTIME_IMAGE)
     storage = read_storage(arguments, server)
     if storage is None:
         arguments.refuse("persistence", "a node of a cluster keeps on its volume who it is: choose aof or rdb")
@@ -285,13 +297,14 @@ def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:
         namespace=arguments.name("namespace", "default"),
         server=server,
         image=read_image(arguments, "image", DEFAULT_IMAGES[server.engine]),
-        runtime_image=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
+        runtime_image=runtime_image,
         storage=storage or Storage(gib=1, stated=False, retained=True),
         storage_size="",
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
         tls=read_tls(arguments),
         migration=read_migration(arguments),
+        exporter=read_exporter(arguments, server.engine.value, runtime_image),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         clustering=read_clustering(arguments, server),
