@@ -33,6 +33,8 @@ class Connection(TypedDict):
     """Absent when `auth` says how to get in, or when manifests are only rendered and the password is in an existing Secret."""
     exporter_password: NotRequired[str]
     """Of the ACL user `exporter`, who may only ask how servers do; absent where there is no such user."""
+    exporter_pods: NotRequired[dict[str, str]]
+    """Labels of the servers' pods, where each has an exporter; absent where they have none."""
     auth: NotRequired[str]
     """iam, entra or none; absent with a password."""
     tls: bool

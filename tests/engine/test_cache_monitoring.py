@@ -39,10 +39,21 @@ MEMCACHED = {
     "tls": False,
     "provider": "kubernetes",
 }
+LOGIN = {**{key: value for key, value in MEMCACHED.items() if key != "auth"}, "username": "cache", "password": PASSWORD}
+PODS = {"app.kubernetes.io/instance": "carts", "app.kubernetes.io/name": "redis"}
 CASES: dict[str, dict[str, Any]] = {
     "sentinel": {"connection": SENTINEL, "dashboards": False},
     "annotations": {"connection": REDIS, "scrape": "annotations", "clouds_dashboard": True},
     "memcached-files": {"connection": MEMCACHED, "scrape": "scrape_config", "rules": "config_map", "dashboards": False},
+    "memcached-login": {"connection": {**LOGIN, "tls": True, "ca_pem": "the-authority"}, "dashboards": False},
+    "sidecar": {"connection": {**SENTINEL, "exporter_pods": PODS}, "exporter": "sidecar", "dashboards": False},
+    "sidecar-files": {
+        "connection": {**LOGIN, "exporter_pods": PODS},
+        "exporter": "sidecar",
+        "scrape": "scrape_config",
+        "rules": "config_map",
+        "dashboards": False,
+    },
     "everything": {
         "connection": {**REDIS, "mode": "cluster", "username": "app", "provider": "aws", "region": "eu-west-1", "tls": True},
         "scrape": "pod_monitor",
@@ -94,7 +105,7 @@ def test_up_twice_changes_nothing_and_another_password_is_another_secret_that_th
 
 
 def test_a_cache_without_exporter_is_refused_in_the_preview(rendered: Rendered) -> None:
-    rendered.arguments(connection={**MEMCACHED, "auth": None, "password": PASSWORD})
+    rendered.arguments(connection={**REDIS, "password": None, "auth": "iam"})
     refused = rendered.preview(succeeds=False)
-    assert "memcached_exporter can't log in" in refused.stdout + refused.stderr
+    assert "the exporter can't log in with auth iam" in refused.stdout + refused.stderr
     assert "Traceback" not in refused.stdout + refused.stderr

@@ -19,6 +19,7 @@ CASES: dict[str, dict[str, Any]] = {
     "existing-secret": {"existing_secret_name": "mine", "existing_secret_key": "pw", "existing_secret_read": False},
     "tls": {"tls_secret_name": "certificate", "tls_secret_read": False, "password_version": 2},
     "proxy": {"proxy": True, "auth": "none", "warm_restart": True, "max_item_size_mib": 4},
+    "exporter": {"exporter_sidecar": True, "tls_secret_name": "certificate", "tls_secret_read": False},
     "everything": {
         "extstore_gib": 100,
         "storage_class": "fast",

@@ -17,6 +17,7 @@ CASES: dict[str, dict[str, Any]] = {
     "cluster": {},
     "cluster-tls": {"tls_secret_name": "certificate", "tls_secret_read": False},
     "cluster-everything": {
+        "exporter_sidecar": True,
         "engine": "valkey",
         "shards": 3,
         "replicas_per_shard": 2,

@@ -56,6 +56,8 @@ CASES: dict[str, dict[str, Any]] = {
     "rotating": {"password_version": 2},
     "existing-secret": {"existing_secret_name": "mine", "existing_secret_key": "pw", "existing_secret_read": False},
     "everything": {
+        "exporter_sidecar": True,
+        "exporter_image": "mirror.example/redis_exporter:v1.86.0",
         "engine": "valkey",
         "memory_gib": 4,
         "cpu_request": 1,

@@ -67,7 +67,7 @@ CASES: dict[str, dict[str, Any]] = {
         "evictable": False,
     },
     "memory-only": {"persistence": "none"},
-    "tls": {"tls_secret_name": "certificate", "tls_secret_read": False},
+    "tls": {"tls_secret_name": "certificate", "tls_secret_read": False, "exporter_sidecar": True},
     "front": {"front_replicas": 2, "max_clients": 2_000, "announce": "hostname", "ip_families": ["IPv6", "IPv4"]},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,3 +20,9 @@ def refused(component: Callable[..., pulumi.ComponentResource], args: dict[str, 
         component("cache", args)
     assert registered.resources == []
     return str(raised.value)
+
+
+def refused_later(program: Callable[[], Any], message: str) -> None:
+    """Checks the message with which a program ends that is only refused once its Outputs are known."""
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        program()

@@ -8,11 +8,10 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime.rpc import is_rpc_secret
-from pulumi_caches import ArgumentError
 from pulumi_caches.kubernetes import CacheMonitoring, SentinelGroup
 from pulumi_caches.provider import COMPONENTS, CachesProvider
 from unit import mocks, wiring
-from unit.refusal import refused
+from unit.refusal import refused, refused_later
 
 PASSWORD = "the-password"
 REDIS: dict[str, Any] = {
@@ -34,6 +33,7 @@ SENTINEL = {
     "ca_pem": "the-authority",
 }
 MEMCACHED = {**REDIS, "engine": "memcached", "mode": "sharded", "auth": "none", "nodes": ["a:11211", "b:11211"], "password": None}
+LOGIN = {**MEMCACHED, "auth": None, "username": "cache", "password": PASSWORD}
 CLOUD = {
     **REDIS,
     "nodes": None,
@@ -66,9 +66,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 # What is only known with the connection.
 REFUSED_LATER: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({**MEMCACHED, "auth": None, "password": PASSWORD}, {}, "memcached_exporter can't log in: give the cache auth none"),
-    ({**REDIS, "auth": "iam", "password": None}, {}, "redis_exporter can't log in with auth iam: give the cache a user with a password"),
-    ({**REDIS, "password": None}, {}, "it has no password, which redis_exporter needs"),
+    ({**LOGIN, "username": None}, {}, "it has no username, which Memcached's login needs: give it one, or auth none"),
+    ({**LOGIN, "password": None}, {}, "it has no password, which the exporter needs"),
+    ({**REDIS, "auth": "iam", "password": None}, {}, "the exporter can't log in with auth iam: give the cache a user with a password"),
+    ({**REDIS, "password": None}, {}, "it has no password, which the exporter needs"),
     ({**REDIS, "engine": "dragonfly"}, {}, "engine 'dragonfly' has no exporter"),
     (SENTINEL, {"scrape": "annotations"}, "scrape = 'annotations': annotations name one target, and this cache has 12"),
 ]
@@ -88,9 +89,7 @@ def test_is_refused_before_anything_is_registered(args: dict[str, Any], message:
 def test_a_cache_that_has_no_exporter_is_refused_as_soon_as_it_is_known(
     connection: dict[str, Any], args: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ArgumentError) as raised:
-        monitoring(connection, **args)
-    assert message in str(raised.value)
+    refused_later(lambda: monitoring(connection, **args), message)
 
 
 def test_the_password_is_in_a_secret_and_nowhere_else() -> None:
@@ -101,6 +100,23 @@ def test_the_password_is_in_a_secret_and_nowhere_else() -> None:
     assert is_rpc_secret(secret.inputs["stringData"])
     passwords = json.loads(mocks.plain(secret.inputs)["stringData"]["passwords.json"])
     assert passwords == {f"rediss://{address}": PASSWORD for address in SENTINEL["nodes"] + SENTINEL["sentinels"]}
+
+
+def test_what_logs_in_for_the_exporter_knows_each_server_and_the_password_only_as_a_file() -> None:
+    registered = monitoring({**LOGIN, "tls": True, "ca_pem": "the-authority"}, runtime_image="mirror.example/caches-runtime:0.1.0")
+    exporter, _, login = registered.only("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert login["image"] == "mirror.example/caches-runtime:0.1.0"
+    options = dict(word.removeprefix("--").split("=", 1) for word in login["command"] if "=" in word)
+    forwards = [word.removeprefix("--forward=").split("=") for word in login["command"] if "--forward" in word]
+    endpoints = registered.only("ServiceMonitor")["spec"]["endpoints"]
+    asked = {each["params"]["target"][0]: each["relabelings"][0]["replacement"] for each in endpoints if each["port"] == "exporter"}
+    assert asked == {f"127.0.0.1:{port}": server for port, server in forwards}
+    assert sorted(asked.values()) == LOGIN["nodes"]
+    [secret] = registered.named("Secret").values()
+    assert PASSWORD not in json.dumps(login)
+    assert secret["stringData"][options["password-file"].rpartition("/")[2]] == PASSWORD
+    assert secret["stringData"][options["ca-file"].rpartition("/")[2]] == "the-authority"
+    assert not any("tls" in word for word in exporter["command"]), "it speaks with what logs in, and that with the server"
 
 
 def test_what_is_not_secret_can_be_read_in_a_preview_although_the_connection_is_secret() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from certificates import certify
-from pulumi_caches.kubernetes.exporter import CERTIFICATE_IMAGE, deployment_spec, secret_files
+from pulumi_caches.kubernetes.exporter import CERTIFICATE_IMAGE, Images, containers, deployment_spec, secret_files
 from pulumi_caches.kubernetes.monitored import Monitored
 from unit import debian
 from unit.alert_cases import cache
@@ -53,8 +53,8 @@ def metrics(expressions: list[str]) -> set[str]:
 
 def command(monitored: Monitored, container: int = 0) -> str:
     """As in the pod, with its files where the test has them."""
-    spec: Any = deployment_spec(monitored, "", CERTIFICATE_IMAGE, (), {}, {}, "secret")
-    return " ".join(spec["template"]["spec"]["containers"][container]["command"]).replace("/etc/exporter/", "/mnt/")
+    words = containers(monitored, Images("", "", ""), certificates=monitored.tls)[container]["command"]
+    return " ".join(words).replace("/etc/exporter/", "/mnt/")
 
 
 def users() -> tuple[str, str]:
@@ -115,5 +115,5 @@ def test_roles_are_said_as_alerts_count_them(exported: str) -> None:
 
 def test_passwords_are_in_the_secret_only(tmp_path: Path) -> None:
     monitored = cache("ours", "redis", "sentinel", 3, 3)
-    assert PASSWORD not in json.dumps(deployment_spec(monitored, "", CERTIFICATE_IMAGE, (), {}, {}, "secret"))
+    assert PASSWORD not in json.dumps(deployment_spec(monitored, Images("", CERTIFICATE_IMAGE, ""), (), {}, {}, "secret"))
     assert PASSWORD in secret_files(monitored, PASSWORD)["passwords.json"]

@@ -1,7 +1,7 @@
 """Caches in Kubernetes."""
 
 from pulumi_caches.kubernetes.cache_backup import CacheBackup, CacheBackupArgs
-from pulumi_caches.kubernetes.cache_monitoring import CacheMonitoring, CacheMonitoringArgs, RuleFormat
+from pulumi_caches.kubernetes.cache_monitoring import CacheMonitoring, CacheMonitoringArgs, ExporterPlace, RuleFormat
 from pulumi_caches.kubernetes.cluster_conf import Endpoint
 from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
@@ -24,6 +24,7 @@ __all__ = [
     "Endpoint",
     "Engine",
     "EvictionPolicy",
+    "ExporterPlace",
     "MemcachedAuth",
     "MemcachedShards",
     "MemcachedShardsArgs",

@@ -15,8 +15,9 @@ from pulumi_caches.kubernetes import exporter, labels
 from pulumi_caches.kubernetes.alerts import RULES_FILE, ThresholdArgs, Thresholds, read_disabled, read_thresholds, rule_groups
 from pulumi_caches.kubernetes.dashboards import dashboards
 from pulumi_caches.kubernetes.monitored import Monitored, monitored, password_of
+from pulumi_caches.kubernetes.pod_scrape import pod_monitor, pod_scrape_config
 from pulumi_caches.kubernetes.scrape import MONITOR_API, PORTS, SCRAPE_FILE, Scrape, annotations, as_yaml, monitor, scrape_config
-from pulumi_caches.kubernetes.server import read_image
+from pulumi_caches.kubernetes.server import RUNTIME_IMAGE, read_image
 
 # The longest derived name is that of the dashboards, and it is a label too.
 NAME_MAXIMUM = 52
@@ -35,6 +36,15 @@ class RuleFormat(StrEnum):
     """A ConfigMap with a file of rules."""
 
 
+class ExporterPlace(StrEnum):
+    """Where the exporter runs."""
+
+    DEPLOYMENT = "deployment"
+    """In a pod of its own, which asks all servers."""
+    SIDECAR = "sidecar"
+    """In each server's pod, where the cache has put it (`exporter_sidecar`)."""
+
+
 class CacheMonitoringArgs(ThresholdArgs):
     """Arguments of CacheMonitoring. Only `connection` is required."""
 
@@ -42,8 +52,10 @@ class CacheMonitoringArgs(ThresholdArgs):
     """The cache, as its component exports it."""
     namespace: NotRequired[pulumi.Input[str]]
     """Namespace to make everything in; must exist. Default: default."""
+    exporter: NotRequired[ExporterPlace]
+    """deployment, or sidecar for a cache whose pods have one. Default: deployment."""
     scrape: NotRequired[Scrape]
-    """service_monitor, pod_monitor, scrape_config or annotations: how Prometheus learns of the exporter. Default: service_monitor."""
+    """How Prometheus learns of it. Default: service_monitor; with exporter sidecar pod_monitor, where it may be scrape_config too."""
     rules: NotRequired[RuleFormat]
     """prometheus_rule or config_map: how Prometheus gets the alerts. Default: prometheus_rule."""
     disabled_alerts: NotRequired[list[str]]
@@ -60,6 +72,8 @@ class CacheMonitoringArgs(ThresholdArgs):
     """The exporter's image, with an exact tag or digest. Default: redis_exporter v1.86.0 or memcached_exporter v0.14.3."""
     certificate_image: NotRequired[str]
     """Image of the exporter of certificates, with an exact tag or digest; only runs with TLS. Default: blackbox-exporter v0.26.0."""
+    runtime_image: NotRequired[str]
+    """The runtime's image, with an exact tag or digest; only runs where Memcached takes a login. Default: version 0.1.0."""
     image_pull_secrets: NotRequired[list[str]]
     """Secrets for private registries. Default: none."""
     labels: NotRequired[dict[str, str]]
@@ -72,11 +86,11 @@ class CacheMonitoring(pulumi.ComponentResource):
 
     Creates the Deployment and Service NAME-exporter, with a Secret for its passwords, and NAME as: ServiceMonitor, PodMonitor
     or ConfigMap NAME-scrape; PrometheusRule or ConfigMap NAME-rules; ConfigMap NAME-dashboards. Every series has the labels
-    `cache`, which is NAME, and `namespace`; alerts are only about those.
+    `cache`, which is NAME, and `namespace`; alerts are only about those. With exporter sidecar there is no NAME-exporter.
     """
 
-    service_name: pulumi.Output[str]
-    """The exporter's Service."""
+    service_name: pulumi.Output[str] | None
+    """The exporter's Service; absent with exporter sidecar."""
 
     def __init__(self, name: str, args: CacheMonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError with what is wrong with the arguments; with the connection, once that is known."""
@@ -84,29 +98,12 @@ class CacheMonitoring(pulumi.ComponentResource):
         super().__init__("caches:index:CacheMonitoring", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         connection = pulumi.Output.from_input(args["connection"])
-        cache = pulumi.Output.unsecret(pulumi.Output.all(plan.namespace, connection).apply(lambda known: monitored(name, *known)))
+        cache = pulumi.Output.unsecret(pulumi.Output.all(plan.namespace, connection).apply(lambda known: plan.monitored(*known)))
 
         def of_cache(make: Callable[[Monitored], Any]) -> pulumi.Output[Any]:
             return cache.apply(make)
 
-        # The last one makes it secret, also where the connection was written by hand.
-        files = pulumi.Output.all(cache, connection, pulumi.Output.secret(None)).apply(
-            lambda known: exporter.secret_files(known[0], password_of(known[1]))
-        )
-        # Without a name of our own: changed passwords are another Secret, which rolls the pod, that reads them once.
-        secret = k8s.core.v1.Secret(f"{name}-exporter-files", metadata=plan.metadata(None), string_data=files, opts=child)
-        service = k8s.core.v1.Service(
-            f"{name}-exporter",
-            metadata={**plan.metadata("exporter"), "annotations": of_cache(plan.annotations)},
-            spec={"selector": plan.selector, "ports": of_cache(_ports)},
-            opts=child,
-        )
-        k8s.apps.v1.Deployment(
-            f"{name}-exporter",
-            metadata=plan.metadata("exporter"),
-            spec=pulumi.Output.all(cache, secret.metadata["name"]).apply(lambda known: plan.deployment_spec(*known)),
-            opts=child,
-        )
+        service = None if plan.sidecars else _make_exporter(plan, cache, connection, child)
         plan.make_scrape(of_cache, child)
         plan.make_rules(of_cache, child)
         if plan.dashboards:
@@ -114,8 +111,32 @@ class CacheMonitoring(pulumi.ComponentResource):
             files = of_cache(lambda cache: dashboards(cache, plan.clouds_dashboard))
             k8s.core.v1.ConfigMap(f"{name}-dashboards", metadata=metadata, data=files, opts=child)
 
-        self.service_name = service.metadata["name"]
+        self.service_name = service.metadata["name"] if service else None
         self.register_outputs({"serviceName": self.service_name})
+
+
+def _make_exporter(
+    plan: "_Plan", cache: pulumi.Output[Monitored], connection: pulumi.Output[Connection], opts: pulumi.ResourceOptions
+) -> k8s.core.v1.Service:
+    # The last one makes it secret, also where the connection was written by hand.
+    files = pulumi.Output.all(cache, connection, pulumi.Output.secret(None)).apply(
+        lambda known: exporter.secret_files(known[0], password_of(known[1]))
+    )
+    # Without a name of our own: changed passwords are another Secret, which rolls the pod, that reads them once.
+    secret = k8s.core.v1.Secret(f"{plan.name}-exporter-files", metadata=plan.metadata(None), string_data=files, opts=opts)
+    service = k8s.core.v1.Service(
+        f"{plan.name}-exporter",
+        metadata={**plan.metadata("exporter"), "annotations": cache.apply(plan.annotations)},
+        spec={"selector": plan.selector, "ports": cache.apply(_ports)},
+        opts=opts,
+    )
+    k8s.apps.v1.Deployment(
+        f"{plan.name}-exporter",
+        metadata=plan.metadata("exporter"),
+        spec=pulumi.Output.all(cache, secret.metadata["name"]).apply(lambda known: plan.deployment_spec(*known)),
+        opts=opts,
+    )
+    return service
 
 
 @dataclass(frozen=True)
@@ -124,6 +145,7 @@ class _Plan:
 
     name: str
     namespace: pulumi.Input[str]
+    sidecars: bool
     scrape: Scrape
     rules: RuleFormat
     thresholds: Thresholds
@@ -132,8 +154,7 @@ class _Plan:
     runbooks: str
     dashboards: bool
     clouds_dashboard: bool
-    image: str
-    certificate_image: str
+    images: exporter.Images
     pull_secrets: tuple[str, ...]
     labels: dict[str, str]
 
@@ -148,21 +169,27 @@ class _Plan:
         named = {} if suffix is None else {"name": f"{self.name}-{suffix}" if suffix else self.name}
         return {**named, "namespace": self.namespace, "labels": all_labels}
 
+    def monitored(self, namespace: str, connection: Connection) -> Monitored:
+        return monitored(self.name, namespace, connection, sidecars=self.sidecars)
+
     def annotations(self, cache: Monitored) -> dict[str, str]:
         return annotations(cache) if self.scrape is Scrape.ANNOTATIONS else {}
 
     def deployment_spec(self, cache: Monitored, secret_name: str) -> dict[str, Any]:
-        images = self.image, self.certificate_image, self.pull_secrets
-        return exporter.deployment_spec(cache, *images, self.selector, self.metadata("exporter")["labels"], secret_name)
+        all_labels = self.metadata("exporter")["labels"]
+        return exporter.deployment_spec(cache, self.images, self.pull_secrets, self.selector, all_labels, secret_name)
 
     def make_scrape(self, of_cache: Callable[..., pulumi.Output[Any]], opts: pulumi.ResourceOptions) -> None:
         if self.scrape is Scrape.SCRAPE_CONFIG:
-            files = of_cache(lambda cache: {SCRAPE_FILE: scrape_config(cache, f"{self.name}-exporter")})
+            files = of_cache(lambda cache: {SCRAPE_FILE: self._scrape_config(cache)})
             k8s.core.v1.ConfigMap(f"{self.name}-scrape", metadata=self.metadata("scrape"), data=files, opts=opts)
         elif self.scrape is not Scrape.ANNOTATIONS:
             kind = "PodMonitor" if self.scrape is Scrape.POD_MONITOR else "ServiceMonitor"
-            spec = of_cache(lambda cache: monitor(self.scrape, cache, self.selector))
+            spec = of_cache(lambda cache: pod_monitor(cache) if self.sidecars else monitor(self.scrape, cache, self.selector))
             self._custom_resource("monitor", kind, spec, opts)
+
+    def _scrape_config(self, cache: Monitored) -> str:
+        return pod_scrape_config(cache) if self.sidecars else scrape_config(cache, f"{self.name}-exporter")
 
     def make_rules(self, of_cache: Callable[..., pulumi.Output[Any]], opts: pulumi.ResourceOptions) -> None:
         def groups(cache: Monitored) -> dict[str, Any]:
@@ -189,10 +216,12 @@ def _read(name: str, args: CacheMonitoringArgs) -> _Plan:
     arguments = Arguments("CacheMonitoring", name, NAME_MAXIMUM, args, CacheMonitoringArgs)
     if not arguments.given("connection"):
         arguments.refuse("connection", "is required: give what a cache exports as connection")
+    sidecars = arguments.choice("exporter", ExporterPlace.DEPLOYMENT) is ExporterPlace.SIDECAR
     plan = _Plan(
         name=name,
         namespace=arguments.name("namespace", "default"),
-        scrape=arguments.choice("scrape", Scrape.SERVICE_MONITOR),
+        sidecars=sidecars,
+        scrape=arguments.choice("scrape", Scrape.POD_MONITOR if sidecars else Scrape.SERVICE_MONITOR),
         rules=arguments.choice("rules", RuleFormat.PROMETHEUS_RULE),
         thresholds=read_thresholds(arguments),
         disabled_alerts=read_disabled(arguments),
@@ -200,15 +229,34 @@ def _read(name: str, args: CacheMonitoringArgs) -> _Plan:
         runbooks=arguments.text("runbooks", RUNBOOKS, re.compile(r"[^\s#]+"), "must be an address without '#'"),
         dashboards=arguments.flag("dashboards", True),
         clouds_dashboard=arguments.flag("clouds_dashboard", False),
-        image=str(read_image(arguments, "image", exporter.REDIS_IMAGE)) if arguments.given("image") else "",
-        certificate_image=str(read_image(arguments, "certificate_image", exporter.CERTIFICATE_IMAGE)),
+        images=_read_images(arguments),
         pull_secrets=tuple(arguments.texts("image_pull_secrets", [])),
         labels=arguments.labels("labels"),
     )
+    if sidecars:
+        _refuse_with_sidecars(arguments, plan.scrape)
     if plan.clouds_dashboard and not plan.dashboards:
         arguments.refuse("clouds_dashboard", "there is none without dashboards")
     arguments.finish()
     return plan
+
+
+def _read_images(arguments: Arguments) -> exporter.Images:
+    return exporter.Images(
+        exporter=read_image(arguments, "image", exporter.REDIS_IMAGE) if arguments.given("image") else "",
+        certificate=read_image(arguments, "certificate_image", exporter.CERTIFICATE_IMAGE),
+        runtime=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
+    )
+
+
+def _refuse_with_sidecars(arguments: Arguments, scrape: Scrape) -> None:
+    if scrape is Scrape.SERVICE_MONITOR:
+        arguments.refuse("scrape", "a cache's Services don't lead to the exporters in its pods: use pod_monitor or scrape_config")
+    if scrape is Scrape.ANNOTATIONS:
+        arguments.refuse("scrape", "annotations can't say which server a pod's exporter tells of: use pod_monitor or scrape_config")
+    for key in ("image", "certificate_image", "runtime_image", "image_pull_secrets"):
+        if arguments.given(key):
+            arguments.refuse(key, "with exporter sidecar nothing runs here: give it to the cache")
 
 
 def _read_alert_labels(arguments: Arguments) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from pulumi_caches.kubernetes import pod
+from pulumi_caches.kubernetes.exporter_sidecar import NO_SIDECAR, Sidecar
 from pulumi_caches.kubernetes.memcached import DATA_FOLDER, LOOPBACK_PORT, MEMCACHED_PORT, Memcached, MemcachedAuth
 from pulumi_caches.kubernetes.tls_secret import MOUNT, Certificate
 
@@ -32,7 +33,11 @@ def script_files() -> dict[str, str]:
 
 
 def server_pod(
-    memcached: Memcached, volumes: list[dict[str, Any]], placement: dict[str, Any], priority_class_name: pulumi.Input[str] | None
+    memcached: Memcached,
+    volumes: list[dict[str, Any]],
+    placement: dict[str, Any],
+    priority_class_name: pulumi.Input[str] | None,
+    sidecar: Sidecar = NO_SIDECAR,
 ) -> dict[str, Any]:
     """The spec of a pod that runs a server; `volumes` come from `config_volumes`."""
     container = {
@@ -54,7 +59,7 @@ def server_pod(
         container["volume_mounts"] = [*container["volume_mounts"], {"name": _ITEMS, "mount_path": DATA_FOLDER}]
         size = f"{memcached.item_memory_mib + _ITEMS_FREE_MIB}Mi"
         volumes = [*volumes, {"name": _ITEMS, "empty_dir": {"medium": "Memory", "size_limit": size}}]
-    spec = {**pod.POD_DEFAULTS, **placement, "containers": [container], "volumes": volumes}
+    spec = {**pod.POD_DEFAULTS, **placement, "containers": [container, *sidecar.containers], "volumes": [*volumes, *sidecar.volumes]}
     if memcached.warm_restart:
         spec["termination_grace_period_seconds"] = _STOP_SECONDS + _warm(memcached, _LET_GO_MIB_PER_SECOND)
     if memcached.image_pull_secrets:

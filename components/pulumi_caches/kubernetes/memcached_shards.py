@@ -20,9 +20,12 @@ from pulumi_caches.kubernetes.credentials import (
     make_credentials,
     read_credentials,
 )
+from pulumi_caches.kubernetes.exporter import Images
+from pulumi_caches.kubernetes.exporter_sidecar import ExporterArgs, Sidecar, memcached_sidecar, read_exporter
 from pulumi_caches.kubernetes.memcached import MEMCACHED_PORT, Memcached, MemcachedArgs, MemcachedAuth, read_memcached
 from pulumi_caches.kubernetes.memcached_proxy import MemcachedProxyArgs, ProxyPods, make_proxy, read_proxy
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
+from pulumi_caches.kubernetes.server import RUNTIME_IMAGE, read_image
 from pulumi_caches.kubernetes.tls_secret import Certificate, TlsArgs, TlsPlan, authority_of, find_certificate, read_tls
 
 # The longest derived name that Kubernetes limits is that of the Job `NAME-await-password`: 63 characters, 15 of them added.
@@ -41,7 +44,7 @@ class MemcachedWorkload(StrEnum):
     """One server behind a Service, replaced at once when its node is lost."""
 
 
-class MemcachedShardsArgs(MemcachedArgs, MemcachedProxyArgs, CredentialArgs, TlsArgs, PlacementArgs):
+class MemcachedShardsArgs(MemcachedArgs, MemcachedProxyArgs, CredentialArgs, TlsArgs, PlacementArgs, ExporterArgs):
     """Arguments of MemcachedShards. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -50,6 +53,8 @@ class MemcachedShardsArgs(MemcachedArgs, MemcachedProxyArgs, CredentialArgs, Tls
     """Servers that clients spread keys over, 1 to 100. Default: 3, or 1 with workload deployment."""
     workload: NotRequired[MemcachedWorkload]
     """statefulset, or deployment for a single server without a name of its own. Default: statefulset."""
+    runtime_image: NotRequired[pulumi.Input[str]]
+    """Image of `caches`, which logs in for an exporter in the pods, with an exact tag or digest. Default: this version's."""
     evictable: NotRequired[bool]
     """Whether a node drain may evict a pod, one at a time; false makes drains wait for a person. Default: true."""
     labels: NotRequired[dict[str, str]]
@@ -91,13 +96,14 @@ class MemcachedShards(pulumi.ComponentResource):
         files = memcached_pod.script_files()
         config_map, config = make_config(name, files, plan.metadata(), child)
         volumes = memcached_pod.config_volumes(plan.memcached, config_map, credentials.volume_sources if credentials else [], certificate)
+        sidecar = memcached_sidecar(name, plan.exporter, USERNAME, credentials, plan.metadata(), child, tls=plan.memcached.tls)
         service_name = plan.service_name()
         service = k8s.core.v1.Service(
             service_name, metadata={**plan.metadata(SHARD), "name": service_name}, spec=plan.service_spec(), opts=child
         )
-        needed = after(service, config, *([credentials.made] if credentials else []))
+        needed = after(service, config, *sidecar.made, *([credentials.made] if credentials else []))
         kind = k8s.apps.v1.StatefulSet if plan.stable_names else k8s.apps.v1.Deployment
-        servers = kind(name, metadata=plan.metadata(SHARD), spec=plan.workload_spec(volumes), opts=needed)
+        servers = kind(name, metadata=plan.metadata(SHARD), spec=plan.workload_spec(volumes, sidecar), opts=needed)
         if plan.shards > 1 or not plan.evictable:
             k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
         ready: list[pulumi.Resource] = [servers]
@@ -134,6 +140,7 @@ class _Plan:
     proxy: Memcached | None
     credentials: CredentialPlan | None
     tls: TlsPlan | None
+    exporter: Images | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     evictable: bool
@@ -162,11 +169,11 @@ class _Plan:
     def disruption_budget_spec(self) -> dict[str, Any]:
         return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": self._selector()}}
 
-    def workload_spec(self, volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    def workload_spec(self, volumes: list[dict[str, Any]], sidecar: Sidecar) -> dict[str, Any]:
         placement = pod_placement(self.placement, self._selector())
         template = {
             "metadata": {"labels": self.metadata(SHARD)["labels"], "annotations": self.pod_annotations},
-            "spec": memcached_pod.server_pod(self.memcached, volumes, placement, self.priority_class_name),
+            "spec": memcached_pod.server_pod(self.memcached, volumes, placement, self.priority_class_name, sidecar),
         }
         spec = {"replicas": self.shards, "selector": {"match_labels": self._selector()}, "template": template}
         if self.stable_names:
@@ -196,6 +203,8 @@ class _Plan:
             }
             if authority_pem is not None:
                 connection["ca_pem"] = authority_pem
+            if self.exporter:
+                connection["exporter_pods"] = self._selector()
             if credentials is None:
                 return {**connection, "auth": "none"}
             connection["username"] = USERNAME
@@ -229,6 +238,7 @@ def _read(name: str, args: MemcachedShardsArgs) -> _Plan:
         proxy=read_proxy(arguments, memcached, stable_names),
         credentials=_read_credentials(arguments, memcached),
         tls=read_tls(arguments),
+        exporter=read_exporter(arguments, "memcached", read_image(arguments, "runtime_image", RUNTIME_IMAGE)),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         evictable=arguments.flag("evictable", True),

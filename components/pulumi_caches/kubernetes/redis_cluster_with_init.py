@@ -19,6 +19,8 @@ from pulumi_caches.kubernetes.credentials import (
     make_credentials,
     read_credentials,
 )
+from pulumi_caches.kubernetes.exporter import Images
+from pulumi_caches.kubernetes.exporter_sidecar import ExporterArgs, Sidecar, read_exporter, redis_sidecar
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, Spread, pod_placement, read_placement
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
@@ -40,7 +42,7 @@ from pulumi_caches.kubernetes.volume_growth import grow_volumes
 NAME_MAXIMUM = 44
 
 
-class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs):
+class RedisClusterWithInitArgs(ClusterArgs, ServerArgs, StorageArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs, ExporterArgs):
     """Arguments of RedisClusterWithInit. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -94,14 +96,15 @@ class RedisClusterWithInit(pulumi.ComponentResource):
         client = k8s.core.v1.Service(name, metadata=plan.metadata(), spec=plan.service_spec(), opts=child)
         certificate = find_certificate(name, plan.tls, [name, f"*.{name}-headless"], plan.metadata(), child, peers=True, mutual=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
+        sidecar = plan.make_sidecar(credentials, child)
         ready: list[pulumi.Resource] = [client]
         for shard in range(plan.clustering.shards):
             shard_name, metadata = f"{name}-{shard}", plan.metadata(f"-{shard}", shard)
             servers = k8s.apps.v1.StatefulSet(
                 shard_name,
                 metadata=metadata,
-                spec=plan.stateful_set_spec(shard, volumes),
-                opts=after(config, credentials.made, headless),
+                spec=plan.stateful_set_spec(shard, volumes, sidecar),
+                opts=after(config, credentials.made, headless, *sidecar.made),
             )
             ready.append(servers)
             grow_volumes(agreed.facts, shard_name, 1 + plan.clustering.replicas, after(servers))
@@ -152,6 +155,7 @@ class _Plan:
     credentials: CredentialPlan
     tls: TlsPlan | None
     migration: Migration | None
+    exporter: Images | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     clustering: Clustering
@@ -188,7 +192,11 @@ class _Plan:
     def disruption_budget_spec(self, shard: int) -> dict[str, Any]:
         return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": self.selector(shard)}}
 
-    def stateful_set_spec(self, shard: int, volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    def make_sidecar(self, credentials: Credentials, opts: pulumi.ResourceOptions) -> Sidecar:
+        engine, tls = self.server.engine.value, self.tls is not None
+        return redis_sidecar(self.name, self.exporter, engine, credentials, self.metadata(), opts, tls=tls)
+
+    def stateful_set_spec(self, shard: int, volumes: list[dict[str, Any]], sidecar: Sidecar) -> dict[str, Any]:
         # Nothing here depends on how many shards there are, so a changed number restarts no pod.
         environment: dict[str, pulumi.Input[str]] = {
             "DOMAIN": self.domain(),
@@ -199,9 +207,10 @@ class _Plan:
             self.server,
             self.image,
             environment,
-            volumes,
+            [*volumes, *sidecar.volumes],
             self._pod_placement(shard),
             self.priority_class_name,
+            sidecar.containers,
             scripts="cluster-",
             stop_seconds=self.clustering.failover_seconds,
         )
@@ -272,6 +281,8 @@ class _Plan:
                 connection["password"] = password
             if authority_pem is not None:
                 connection["ca_pem"] = authority_pem
+            if self.exporter:
+                connection["exporter_pods"] = self.selector()
             return connection
 
         return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
@@ -280,6 +291,7 @@ class _Plan:
 def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:
     arguments = Arguments("RedisClusterWithInit", name, NAME_MAXIMUM, args, RedisClusterWithInitArgs)
     server = read_server(arguments)
+    runtime_image = read_image(arguments, "runtime_image", RUNTIME_IMAGE)
     storage = read_storage(arguments, server)
     if storage is None:
         arguments.refuse("persistence", "a node of a cluster keeps on its volume who it is: choose aof or rdb")
@@ -288,13 +300,14 @@ def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:
         namespace=arguments.name("namespace", "default"),
         server=server,
         image=read_image(arguments, "image", DEFAULT_IMAGES[server.engine]),
-        runtime_image=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
+        runtime_image=runtime_image,
         storage=storage or Storage(gib=1, stated=False, retained=True),
         storage_size="",
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
         tls=read_tls(arguments),
         migration=read_migration(arguments),
+        exporter=read_exporter(arguments, server.engine.value, runtime_image),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         clustering=read_clustering(arguments, server),

@@ -18,6 +18,8 @@ from pulumi_caches.kubernetes.credentials import (
     make_credentials,
     read_credentials,
 )
+from pulumi_caches.kubernetes.exporter import Images
+from pulumi_caches.kubernetes.exporter_sidecar import ExporterArgs, Sidecar, read_exporter, redis_sidecar
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
@@ -31,7 +33,7 @@ NAME_MAXIMUM = 44
 PRIMARY, REPLICA = "primary", "replica"
 
 
-class RedisStatefulSetArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs):
+class RedisStatefulSetArgs(ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs, ExporterArgs):
     """Arguments of RedisStatefulSet. None is required."""
 
     namespace: NotRequired[pulumi.Input[str]]
@@ -87,11 +89,12 @@ class RedisStatefulSet(pulumi.ComponentResource):
         headless = k8s.core.v1.Service(f"{name}-headless", metadata=plan.metadata("-headless"), spec=plan.headless_spec(), opts=child)
         certificate = find_certificate(name, plan.tls, plan.hosts(), plan.metadata(), child, peers=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
+        sidecar = plan.make_sidecar(credentials, child)
         primary = k8s.apps.v1.StatefulSet(
             name,
             metadata=plan.metadata("", PRIMARY),
-            spec=plan.stateful_set_spec(PRIMARY, 1, volumes),
-            opts=after(config, credentials.made, headless),
+            spec=plan.stateful_set_spec(PRIMARY, 1, volumes, sidecar),
+            opts=after(config, credentials.made, headless, *sidecar.made),
         )
         client = k8s.core.v1.Service(name, metadata=plan.metadata("", PRIMARY), spec=plan.service_spec(PRIMARY), opts=child)
         ready: list[pulumi.Resource] = [primary, client]
@@ -103,7 +106,7 @@ class RedisStatefulSet(pulumi.ComponentResource):
             replica = k8s.apps.v1.StatefulSet(
                 f"{name}-replica",
                 metadata=plan.metadata("-replica", REPLICA),
-                spec=plan.stateful_set_spec(REPLICA, plan.replicas, volumes),
+                spec=plan.stateful_set_spec(REPLICA, plan.replicas, volumes, sidecar),
                 opts=after(primary),
             )
             reader = k8s.core.v1.Service(
@@ -148,6 +151,7 @@ class _Plan:
     credentials: CredentialPlan
     tls: TlsPlan | None
     migration: Migration | None
+    exporter: Images | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     replicas: int
@@ -187,7 +191,11 @@ class _Plan:
         selector = labels.selector(self.server.engine.value, self.name)
         return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": selector}}
 
-    def stateful_set_spec(self, role: str, count: int, volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    def make_sidecar(self, credentials: Credentials, opts: pulumi.ResourceOptions) -> Sidecar:
+        engine, tls = self.server.engine.value, self.tls is not None
+        return redis_sidecar(self.name, self.exporter, engine, credentials, self.metadata(), opts, tls=tls)
+
+    def stateful_set_spec(self, role: str, count: int, volumes: list[dict[str, Any]], sidecar: Sidecar) -> dict[str, Any]:
         selector = labels.selector(self.server.engine.value, self.name, role)
         template = {
             "metadata": {"labels": self.metadata("", role)["labels"], "annotations": self.pod_annotations},
@@ -195,9 +203,10 @@ class _Plan:
                 self.server,
                 self.image,
                 self._environment(role),
-                volumes if self.storage else [*volumes, pod.EMPTY_DATA],
+                [*volumes, *sidecar.volumes] if self.storage else [*volumes, *sidecar.volumes, pod.EMPTY_DATA],
                 pod_placement(self.placement, labels.selector(self.server.engine.value, self.name)),
                 self.priority_class_name,
+                sidecar.containers,
             ),
         }
         return {
@@ -229,6 +238,8 @@ class _Plan:
                 connection["password"] = password
             if authority_pem is not None:
                 connection["ca_pem"] = authority_pem
+            if self.exporter:
+                connection["exporter_pods"] = labels.selector(self.server.engine.value, self.name)
             if self.replicas:
                 connection |= {"reader_host": f"{self.name}-reader.{namespace}.svc", "reader_port": PORT}
             return connection
@@ -258,19 +269,21 @@ class _Plan:
 def _read(name: str, args: RedisStatefulSetArgs) -> _Plan:
     arguments = Arguments("RedisStatefulSet", name, NAME_MAXIMUM, args, RedisStatefulSetArgs)
     server = read_server(arguments)
+    runtime_image = read_image(arguments, "runtime_image", RUNTIME_IMAGE)
     replicas = arguments.whole("replicas", 0, 0, 100)
     plan = _Plan(
         name=name,
         namespace=arguments.name("namespace", "default"),
         server=server,
         image=read_image(arguments, "image", DEFAULT_IMAGES[server.engine]),
-        runtime_image=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
+        runtime_image=runtime_image,
         storage=read_storage(arguments, server),
         storage_size="",
         storage_class=args.get("storage_class"),
         credentials=read_credentials(arguments),
         tls=read_tls(arguments),
         migration=read_migration(arguments),
+        exporter=read_exporter(arguments, server.engine.value, runtime_image),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         replicas=replicas,

@@ -36,13 +36,19 @@ def monitor(kind: Scrape, cache: Monitored, selector: dict[str, str]) -> dict[st
 
 def _endpoint(cache: Monitored, target: Target) -> dict[str, Any]:
     labels = {"instance": target.instance, **cache.series_labels}
+    relabelings = [{"action": "replace", "targetLabel": key, "replacement": value} for key, value in labels.items()]
+    return endpoint(target.port, target.path, target.parameters, relabelings)
+
+
+def endpoint(port: str, path: str, parameters: dict[str, str], relabelings: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of a ServiceMonitor or PodMonitor."""
     return {
-        "port": target.port,
-        "path": target.path,
-        "params": {key: [value] for key, value in target.parameters.items()},
+        "port": port,
+        "path": path,
+        "params": {key: [value] for key, value in parameters.items()},
         "interval": f"{INTERVAL_SECONDS}s",
         "scrapeTimeout": f"{TIMEOUT_SECONDS}s",
-        "relabelings": [{"action": "replace", "targetLabel": key, "replacement": value} for key, value in labels.items()],
+        "relabelings": relabelings,
     }
 
 

@@ -18,6 +18,8 @@ from pulumi_caches.kubernetes.credentials import (
     make_credentials,
     read_credentials,
 )
+from pulumi_caches.kubernetes.exporter import Images
+from pulumi_caches.kubernetes.exporter_sidecar import ExporterArgs, Sidecar, read_exporter, redis_sidecar
 from pulumi_caches.kubernetes.haproxy import Front, FrontArgs, make_front, read_front
 from pulumi_caches.kubernetes.ip_families import IpFamilyArgs, read_ip_families
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
@@ -45,7 +47,7 @@ MEMBER = "member"
 
 
 class SentinelGroupArgs(
-    ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs, FrontArgs, IpFamilyArgs
+    ServerArgs, StorageArgs, ReplicationArgs, CredentialArgs, TlsArgs, PlacementArgs, MigrateArgs, ExporterArgs, FrontArgs, IpFamilyArgs
 ):
     """Arguments of SentinelGroup. None is required."""
 
@@ -113,11 +115,12 @@ class SentinelGroup(pulumi.ComponentResource):
         rights = sentinel_pod.make_rights(name, plan.metadata(), plan.pods, child)
         certificate = find_certificate(name, plan.tls, plan.hosts, plan.metadata(), child, peers=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
+        sidecar = plan.make_sidecar(credentials, child)
         servers = k8s.apps.v1.StatefulSet(
             name,
             metadata=plan.metadata(),
-            spec=plan.stateful_set_spec(volumes),
-            opts=after(config, credentials.made, services["-headless"], *rights),
+            spec=plan.stateful_set_spec(volumes, sidecar),
+            opts=after(config, credentials.made, services["-headless"], *rights, *sidecar.made),
         )
         k8s.policy.v1.PodDisruptionBudget(name, metadata=plan.metadata(), spec=plan.disruption_budget_spec(), opts=child)
         if agreed:
@@ -158,6 +161,7 @@ class _Plan:
     credentials: CredentialPlan
     tls: TlsPlan | None
     migration: Migration | None
+    exporter: Images | None
     placement: Placement
     priority_class_name: pulumi.Input[str] | None
     sentinel: Sentinel
@@ -218,8 +222,15 @@ class _Plan:
     def disruption_budget_spec(self) -> dict[str, Any]:
         return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": self.selector}}
 
-    def stateful_set_spec(self, volumes: list[dict[str, Any]]) -> dict[str, Any]:
-        kept = [*volumes, sentinel_pod.token_volume()]
+    def make_sidecar(self, credentials: Credentials, opts: pulumi.ResourceOptions) -> Sidecar:
+        engine, tls = self.server.engine.value, self.tls is not None
+        return redis_sidecar(self.name, self.exporter, engine, credentials, self.metadata(), opts, tls=tls, sentinels=True)
+
+    def stateful_set_spec(self, volumes: list[dict[str, Any]], sidecar: Sidecar) -> dict[str, Any]:
+        kept = [*volumes, sentinel_pod.token_volume(), *sidecar.volumes]
+        beside = sentinel_pod.containers(
+            self.sentinel, self.server.engine.value, self.name, self.image, self.runtime_image, pod.mounts(volumes)
+        )
         spec = pod.server_pod(
             self.server,
             self.image,
@@ -227,9 +238,7 @@ class _Plan:
             kept if self.storage else [*kept, pod.EMPTY_DATA],
             pod_placement(self.placement, self.selector),
             self.priority_class_name,
-            sentinel_pod.containers(
-                self.sentinel, self.server.engine.value, self.name, self.image, self.runtime_image, pod.mounts(volumes)
-            ),
+            [*beside, *sidecar.containers],
             sentinel_pod.HANDOVER_SECONDS,
         )
         spec |= {"service_account_name": self.name, "termination_grace_period_seconds": self.sentinel.termination_grace_seconds}
@@ -273,6 +282,8 @@ class _Plan:
                 connection["password"] = password
             if authority_pem is not None:
                 connection["ca_pem"] = authority_pem
+            if self.exporter:
+                connection["exporter_pods"] = self.selector
             return connection
 
         return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
@@ -301,6 +312,7 @@ class _Plan:
 def _read(name: str, args: SentinelGroupArgs) -> _Plan:
     arguments = Arguments("SentinelGroup", name, NAME_MAXIMUM, args, SentinelGroupArgs)
     server = read_server(arguments)
+    runtime_image = read_image(arguments, "runtime_image", RUNTIME_IMAGE)
     sentinel = sentinel_pod.read_sentinel(arguments, server)
     plan = _Plan(
         name=name,
@@ -313,12 +325,13 @@ def _read(name: str, args: SentinelGroupArgs) -> _Plan:
         credentials=read_credentials(arguments),
         tls=read_tls(arguments),
         migration=read_migration(arguments),
+        exporter=read_exporter(arguments, server.engine.value, runtime_image),
         placement=read_placement(arguments),
         priority_class_name=args.get("priority_class_name"),
         sentinel=sentinel,
         front=read_front(arguments),
         ip_families=read_ip_families(arguments),
-        runtime_image=read_image(arguments, "runtime_image", RUNTIME_IMAGE),
+        runtime_image=runtime_image,
         replica_max_stale_seconds=read_max_stale_seconds(arguments),
         replication=read_replication(arguments, server, sentinel.members - 1, to_write=1, max_lag_seconds=3),
         evictable=arguments.flag("evictable", True),
