@@ -31,7 +31,7 @@ python3 watch_prometheus.py
 def test_alerts_fire_while_a_server_is_gone_and_every_query_has_data_while_it_is_not(tmp_path: Path) -> None:
     monitored = Monitored("ours", "shop", "redis", "standalone", (SERVER,), (), "exporter", False, "", "kubernetes", "")
     # As the component makes them, but sooner, and with what is at another address.
-    scraped = scrape_config(monitored, "exporter").replace("exporter.shop.svc", "127.0.0.1").replace("30s", "1s").replace("10s", "1s")
+    scraped = scrape_config(monitored).replace("ours-exporter.shop.svc", "127.0.0.1").replace("30s", "1s").replace("10s", "1s")
     groups = re.sub(r'"for": "\d+m"', '"for": "2s"', json.dumps({"groups": rules(monitored)["groups"]}))
     panels = [panel for text in dashboards(monitored, clouds=True).values() for panel in json.loads(text)["panels"]]
     # It has no replica and no reads yet, of which those tell.

@@ -8,18 +8,21 @@ from pulumi_caches.connection import Connection
 
 EXPORTER_PORT = 9121
 CERTIFICATE_PORT = 9115
+BACKUP_PORT = 9199
 # The user that a cache's connection may have a password for.
 EXPORTER = "exporter"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One address to scrape: what a port of the exporter's pod says about one server."""
+    """One address to scrape: what a port of a pod says about one server, or about backups."""
 
     instance: str
     """The server as host:port, which its series are labelled with."""
+    service: str
+    """Service in the same namespace that leads to the pod."""
     port: str
-    """Name of the pod's port."""
+    """Name of the pod's port, and of the Service's."""
     path: str
     parameters: dict[str, str]
 
@@ -43,6 +46,8 @@ class Monitored:
     """Empty for a public one."""
     provider: str
     region: str
+    backup: str = ""
+    """Name of its CacheBackup in the same namespace; empty without one."""
 
     @property
     def prefix(self) -> str:
@@ -62,11 +67,18 @@ class Monitored:
 
     @property
     def targets(self) -> list[Target]:
-        """Everything that is scraped."""
-        asked = [Target(each, "exporter", "/scrape", {"target": self.address(each)}) for each in self.addresses]
+        """What is scraped of the exporter."""
+        service = f"{self.name}-exporter"
+        asked = [Target(each, service, "exporter", "/scrape", {"target": self.address(each)}) for each in self.addresses]
         if self.tls:
-            asked += [Target(each, "certificates", "/probe", {"module": "tls", "target": each}) for each in self.addresses]
+            asked += [Target(each, service, "certificates", "/probe", {"module": "tls", "target": each}) for each in self.addresses]
         return asked
+
+    @property
+    def backup_targets(self) -> list[Target]:
+        """What is scraped of its CacheBackup."""
+        service = f"{self.backup}-backup-metrics"
+        return [Target(f"{service}:{BACKUP_PORT}", service, "metrics", "/metrics", {})] if self.backup else []
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -83,7 +95,7 @@ class Monitored:
         return json.dumps({self.address("").replace("://", f"://{user}") + server: password for server in self.addresses})
 
 
-def monitored(name: str, namespace: str, connection: Connection) -> Monitored:
+def monitored(name: str, backup: str, namespace: str, connection: Connection) -> Monitored:
     """Reads a connection. Raises ArgumentError when no exporter can log in there."""
     if problem := _problem(connection):
         raise ArgumentError(f"CacheMonitoring {name!r} can't be made:\n  * connection: {problem}")
@@ -101,6 +113,7 @@ def monitored(name: str, namespace: str, connection: Connection) -> Monitored:
         authority_pem=connection.get("ca_pem", ""),
         provider=connection["provider"],
         region=connection.get("region", ""),
+        backup=backup,
     )
 
 
