@@ -26,11 +26,13 @@ CLAIM = {
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A master with a replica, and what backs it up."""
     cache = Deployed(tmp_path_factory.mktemp("backup"), "backup")
-    cache.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache", "memory_gib": 0.25, "metrics": True}))
     with cache.deployed(replicas=1):
         file = cache.folder / "claim.json"
         file.write_text(json.dumps(CLAIM))
         cache.kubectl("apply", f"--filename={file}")
+        # The pod with the metrics is waited for, and mounts it.
+        cache.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache", "memory_gib": 0.25, "metrics": True}))
+        cache.up()
         yield cache
 
 
@@ -54,8 +56,14 @@ def told(cache: Deployed) -> dict[str, float]:
     annotations = {key.partition("/")[2]: value for key, value in service["metadata"]["annotations"].items()}
     url = f"http://cache-backup-metrics.{cache.namespace}.svc:{annotations['port']}{annotations['path']}"
     program = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
-    text = subprocess.run([NODE, "run", "--", sys.executable, "-c", program, url], capture_output=True, text=True, check=True).stdout
-    return {name: float(value) for name, value in re.findall(r"^caches_backup_(\w+) (\S+)$", text, re.MULTILINE)}
+
+    def answer() -> dict[str, float]:
+        done = subprocess.run([NODE, "run", "--", sys.executable, "-c", program, url], capture_output=True, text=True)
+        return {name: float(value) for name, value in re.findall(r"^caches_backup_(\w+) (\S+)$", done.stdout, re.MULTILINE)}
+
+    # Nodes lead to a pod a moment after it is ready, and to the one before it, which has not seen the drill, no longer.
+    eventually(lambda: "last_drill_timestamp_seconds" in answer(), f"an answer of {url} that knows of the drill")
+    return answer()
 
 
 def test_what_was_lost_comes_back(cache: Deployed) -> None:
