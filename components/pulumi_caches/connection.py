@@ -1,9 +1,13 @@
 """What every cache exports and every consumer takes: how to reach it, the same in a pod or in a cloud."""
 
 from collections.abc import Callable, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
+from weakref import WeakKeyDictionary
 
 import pulumi
+
+# Of connections that a component has promised: known before the first deployment, when nothing else of them is.
+_ENGINES: WeakKeyDictionary[pulumi.Output[Any], str] = WeakKeyDictionary()
 
 
 class Connection(TypedDict):
@@ -49,6 +53,7 @@ class Connection(TypedDict):
 
 def when_ready(
     connect: Callable[..., Connection],
+    engine: str,
     parts: Sequence[pulumi.Input[str] | pulumi.Output[str | None] | None],
     ready: Sequence[pulumi.Resource],
 ) -> pulumi.Output[Connection]:
@@ -56,4 +61,11 @@ def when_ready(
     # One secret part makes the whole one. Output.secret around it would too, and make an Output of each value on the way.
     secret = pulumi.Output.secret(None)
     known = pulumi.Output.all(*parts, secret, *[resource.urn for resource in ready])
-    return known.apply(lambda values: connect(*values[: len(parts)]))
+    connection = known.apply(lambda values: connect(*values[: len(parts)]))
+    _ENGINES[connection] = engine
+    return connection
+
+
+def promised_engine(connection: pulumi.Output[Any]) -> str | None:
+    """The engine of a connection that need not be known yet; None when it is not as a component of this program exports it."""
+    return _ENGINES.get(connection)

@@ -114,7 +114,6 @@ def drill(bucket: Bucket, backup: Chosen = None, key_file: KeyFile = None, json_
 @commands.command()
 def metrics(
     bucket: Bucket,
-    cache: Annotated[str, typer.Option(envvar="CACHE", help="Value of the label `cache`.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to answer Prometheus at.")] = 9199,
     every_seconds: Annotated[float, typer.Option(min=1, help="How often the bucket is asked at most.")] = 300,
 ) -> None:
@@ -127,7 +126,7 @@ def metrics(
     output = Output(json_output=False)
     asked = asked_to_end()
     with _ending(output):
-        registry = Collector(Store(bucket), cache, every_seconds).register()
+        registry = Collector(Store(bucket), every_seconds).register()
     server, thread = start_http_server(port, registry=registry)
     output.progress(f"answering at port {port}")
     while not asked():

@@ -1,12 +1,15 @@
-"""CacheBackup on the real cluster: backups to a volume, a drill, and a restore after all data was lost."""
+"""CacheBackup on the real cluster: backups to a volume, a drill, what Prometheus is told, and a restore after all data was lost."""
 
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
-from cluster.deployed import Client, Deployed, eventually
+from cluster.deployed import NODE, Client, Deployed, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -23,11 +26,13 @@ CLAIM = {
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A master with a replica, and what backs it up."""
     cache = Deployed(tmp_path_factory.mktemp("backup"), "backup")
-    cache.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache", "memory_gib": 0.25}))
     with cache.deployed(replicas=1):
         file = cache.folder / "claim.json"
         file.write_text(json.dumps(CLAIM))
         cache.kubectl("apply", f"--filename={file}")
+        # The pod with the metrics is waited for, and mounts it.
+        cache.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache", "memory_gib": 0.25, "metrics": True}))
+        cache.up()
         yield cache
 
 
@@ -43,6 +48,24 @@ def run(cache: Deployed, job: str, name: str) -> str:
     return cache.kubectl("logs", f"job/{name}")
 
 
+def told(cache: Deployed) -> dict[str, float]:
+    """What the Service answers Prometheus of backups, by a pod that looks anew."""
+    cache.kubectl("rollout", "restart", "deployment/cache-backup-metrics")
+    cache.kubectl("rollout", "status", "deployment/cache-backup-metrics", "--timeout=120s")
+    [service] = [each for each in cache.get("services")["items"] if each["metadata"]["name"] == "cache-backup-metrics"]
+    annotations = {key.partition("/")[2]: value for key, value in service["metadata"]["annotations"].items()}
+    url = f"http://cache-backup-metrics.{cache.namespace}.svc:{annotations['port']}{annotations['path']}"
+    program = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
+
+    def answer() -> dict[str, float]:
+        done = subprocess.run([NODE, "run", "--", sys.executable, "-c", program, url], capture_output=True, text=True)
+        return {name: float(value) for name, value in re.findall(r"^caches_backup_(\w+) (\S+)$", done.stdout, re.MULTILINE)}
+
+    # Nodes lead to a pod a moment after it is ready, and to the one before it, which has not seen the drill, no longer.
+    eventually(lambda: "last_drill_timestamp_seconds" in answer(), f"an answer of {url} that knows of the drill")
+    return answer()
+
+
 def test_what_was_lost_comes_back(cache: Deployed) -> None:
     known = cache.connection()
     client = Client(known["password"])
@@ -54,6 +77,9 @@ def test_what_was_lost_comes_back(cache: Deployed) -> None:
     assert "a replica" in made
     assert f"{KEYS + 2} keys" in made
     assert "whole: " in run(cache, "cache-backup-drill", "drilled")
+    metrics = told(cache)
+    assert (metrics["bucket_up"], metrics["complete"], metrics["last_keys"]) == (1, 1, KEYS + 2)
+    assert metrics["last_drill_timestamp_seconds"] > metrics["last_timestamp_seconds"] > 0
     assert "refused: " in run(cache, "cache-backup-restore", "not-empty")
     client.call(known["host"], "FLUSHALL")
     assert f"{KEYS + 2} keys are equal" in run(cache, "cache-backup-restore", "restored")

@@ -51,6 +51,14 @@ def test_manifests_are_as_reviewed_and_valid_for_kubernetes(case: str, rendered:
     rendered.preview("--expect-no-changes")
 
 
+def test_memcached_is_refused_in_the_first_preview(tmp_path: Path) -> None:
+    rendered = Rendered(tmp_path, "MemcachedShards")
+    rendered.back_up(bucket="s3://backups/cache")
+    refused = rendered.preview(succeeds=False)
+    assert "memcached has no way to read all that it holds" in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
+
+
 def test_what_is_refused_is_refused_in_the_preview(rendered: Rendered) -> None:
     rendered.back_up(bucket="s3://backups/cache", keep_count=0)
     refused = rendered.preview(succeeds=False)

@@ -69,8 +69,9 @@ CASES: dict[str, dict[str, Any]] = {
         "hit_ratio": 0.9,
         "slow_commands_per_minute": 1,
         "certificate_days": 7,
-        "backup_cron_job": "carts-backup",
+        "backup": "carts",
         "backup_age_hours": 2,
+        "drill_age_days": 2,
     },
 }
 

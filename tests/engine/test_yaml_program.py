@@ -78,6 +78,8 @@ def test_a_component_takes_what_another_one_exports(program: Program) -> None:
     endpoints = manifest(program, "monitoring.coreos.com_v1-servicemonitor-foreign-monitoring")["spec"]["endpoints"]
     pods = ("cache-0", "cache-replica-0", "cache-replica-1")
     assert [each["params"]["target"] for each in endpoints] == [[f"redis://{pod}.cache-headless.foreign.svc:6379"] for pod in pods]
+    [backup] = manifest(program, "monitoring.coreos.com_v1-servicemonitor-foreign-monitoring-backup")["spec"]["endpoints"]
+    assert (backup["port"], backup["path"]) == ("metrics", "/metrics")
 
 
 def test_one_components_connection_is_taken_by_another(program: Program) -> None:
@@ -90,7 +92,7 @@ def test_one_components_connection_is_taken_by_another(program: Program) -> None
 
 def test_children_use_the_provider_of_the_program(program: Program) -> None:
     objects = [resource for resource in program.export() if resource["type"].startswith("kubernetes:")]
-    assert len(objects) == 19
+    assert len(objects) == 21
     assert all("pulumi:providers:kubernetes::render" in resource["provider"] for resource in objects)
 
 

@@ -47,6 +47,7 @@ def cache(name: str, engine: str, mode: str, servers: int, sentinels: int = 0) -
         authority_pem="",
         provider="kubernetes",
         region="",
+        backup=f"{name}-data",
     )
 
 
@@ -55,8 +56,7 @@ def well(monitored: Monitored) -> dict[str, Value]:
     kind = _memcached if monitored.engine == "memcached" else _redis
     labels = {"cache": monitored.name, "namespace": monitored.namespace}
     found = {_series(metric, {**labels, **more}): value for metric, more, value in kind(monitored)}
-    job = {"namespace": monitored.namespace, "cronjob": f"{monitored.name}-backup"}
-    return {**found, _series("kube_cronjob_status_last_successful_time", job): Counter(1)}
+    return found | {_series(f"caches_backup_last_{what}timestamp_seconds", labels): Counter(1) for what in ("", "drill_")}
 
 
 def with_fault(series: Mapping[str, Value], fault: Mapping[str, Value]) -> dict[str, Value]:

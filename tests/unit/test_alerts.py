@@ -23,13 +23,15 @@ MEMCACHED = ("memcached", "sharded", 3)
 SETUPS: list[tuple[Any, ...]] = [SENTINEL, REPLICATED, ALONE, CLUSTER, MEMCACHED]
 DOWN = "CacheServerDown"
 CERTIFICATE = "CacheCertificateExpiring"
+BACKUP, DRILL = "CacheBackupTooOld", "CacheRestoreDrillTooOld"
+UNSEEN = {CERTIFICATE, BACKUP, DRILL}
 # What of the lost is still counted once there are no series at all.
 ALL_LOST = {
-    SENTINEL: {DOWN, CERTIFICATE, "CacheNoMaster", "CacheReplicationBroken", "CacheSentinelQuorumAtRisk"},
-    REPLICATED: {DOWN, CERTIFICATE, "CacheNoMaster", "CacheReplicationBroken"},
-    ALONE: {DOWN, CERTIFICATE, "CacheNoMaster"},
-    CLUSTER: {DOWN, CERTIFICATE, "CacheSlotsNotCovered"},
-    MEMCACHED: {DOWN, CERTIFICATE},
+    SENTINEL: {DOWN, *UNSEEN, "CacheNoMaster", "CacheReplicationBroken", "CacheSentinelQuorumAtRisk"},
+    REPLICATED: {DOWN, *UNSEEN, "CacheNoMaster", "CacheReplicationBroken"},
+    ALONE: {DOWN, *UNSEEN, "CacheNoMaster"},
+    CLUSTER: {DOWN, *UNSEEN, "CacheSlotsNotCovered"},
+    MEMCACHED: {DOWN, *UNSEEN},
 }
 MASTER = 'redis_instance_info.*role="master"'
 
@@ -69,8 +71,10 @@ CASES: list[Case] = [
     ("failed snapshot", ALONE, {"bgsave_status": Gauge(0)}, {"CachePersistenceFailing"}),
     ("failed rewrite", SENTINEL, {"bgrewrite_status.*server-2": Gauge(0)}, {"CachePersistenceFailing"}),
     ("failed write of the log", CLUSTER, {"last_write_status": Gauge(0)}, {"CachePersistenceFailing"}),
-    ("old backup", ALONE, {"kube_cronjob": Gauge(0)}, {"CacheBackupTooOld"}),
-    ("never a backup", ALONE, {"kube_cronjob": ABSENT}, {"CacheBackupTooOld"}),
+    ("old backup", ALONE, {"backup_last_timestamp": Gauge(0)}, {BACKUP}),
+    ("old drill", ALONE, {"backup_last_drill": Gauge(0)}, {DRILL}),
+    ("never a drill", CLUSTER, {"backup_last_drill": ABSENT}, {DRILL}),
+    ("never a backup, an unreachable bucket, or nobody who looks into it", ALONE, {"caches_backup": ABSENT}, {BACKUP, DRILL}),
     ("certificate", MEMCACHED, {"cert_expiry.*server-2": Gauge(20 * DAY)}, {CERTIFICATE}),
     ("certificates' series are absent", ALONE, {"cert_expiry": ABSENT}, {CERTIFICATE}),
     ("items without memory", MEMCACHED, {'outofmemory.*server-1.*slab="2"': Counter(1)}, {"CacheOutOfMemory"}),
@@ -80,7 +84,7 @@ CASES: list[Case] = [
 
 def rules(monitored: Monitored) -> dict[str, Any]:
     """As the component makes them. The tests' time begins at 0, which is never more than three hours ago."""
-    given = {"backup_cron_job": f"{monitored.name}-backup", "backup_age_hours": 1.5}
+    given = {"backup_age_hours": 1.5, "drill_age_days": 1.5 / 24}
     thresholds = read_thresholds(Arguments("Test", "cache", 63, given, ThresholdArgs))
     return rule_groups(monitored, thresholds, (), {}, RUNBOOKS)
 
@@ -102,7 +106,7 @@ def test_each_alert_is_seen_to_fire() -> None:
 
 
 def test_each_that_can_be_disabled_exists() -> None:
-    thresholds = read_thresholds(Arguments("Test", "cache", 63, {"backup_cron_job": "backup"}, ThresholdArgs))
+    thresholds = read_thresholds(Arguments("Test", "cache", 63, {}, ThresholdArgs))
     made = {alert.name for setup in SETUPS for alert in alerts(cache("ours", *setup), thresholds)}
     assert made == set(NAMES)
 
@@ -118,7 +122,7 @@ def test_names_its_cache_where_it_looks_and_in_what_it_says(setup: tuple[Any, ..
     for rule in group["rules"]:
         for labels in re.findall(r"\{(.*?)\}", rule["expr"]):
             assert 'namespace="shop"' in labels, rule
-            assert 'cache="ours"' in labels or 'cronjob="ours-backup"' in labels, rule
+            assert 'cache="ours"' in labels, rule
         assert rule["labels"]["cache"] == "ours"
         assert "redis cache" in rule["annotations"]["summary"] or setup[0] != "redis"
         assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"

@@ -61,10 +61,19 @@ def test_a_connection_of_which_there_is_no_backup_is_refused(fields: dict[str, A
     assert "'p'" not in problem
 
 
-def test_memcached_is_refused_once_its_connection_is_known() -> None:
+def test_memcached_is_refused_before_it_is_first_made() -> None:
     def program() -> None:
         shards = MemcachedShards("cache", {"namespace": "shop"})
         CacheBackup("cache", {"connection": shards.connection, "bucket": "s3://backups/cache"})
+
+    with pytest.raises(ArgumentError, match="memcached has no way"):
+        mocks.run(program, preview=True)
+
+
+def test_memcached_of_another_program_is_refused_once_its_connection_is_known() -> None:
+    def program() -> None:
+        elsewhere: Any = pulumi.Output.secret({**CONNECTION, "engine": "memcached"})
+        CacheBackup("cache", {"connection": elsewhere, "bucket": "s3://backups/cache"})
 
     with pytest.raises(ArgumentError, match="memcached has no way"):
         mocks.run(program)
@@ -114,7 +123,10 @@ def test_what_it_makes() -> None:
         "--keep-count=30",
         "--bucket=s3://backups/cache",
     ]
-    assert words(made["cache-backup-metrics"])[3:5] == ["--cache=shop/cache", "--port=9199"]
+    assert words(made["cache-backup-metrics"])[3:4] == ["--port=9199"]
+    service = registered.only("Service")["metadata"]
+    assert service["labels"]["cache"] == "cache"
+    assert service["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": "9199", "prometheus.io/path": "/metrics"}
     assert json.loads(registered.only("Secret")["stringData"]["connection.json"]) == CONNECTION
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime.rpc import is_rpc_secret
-from pulumi_caches.kubernetes import CacheMonitoring, SentinelGroup
+from pulumi_caches.kubernetes import CacheBackup, CacheMonitoring, SentinelGroup
 from pulumi_caches.provider import COMPONENTS, CachesProvider
 from unit import mocks, wiring
 from unit.refusal import refused, refused_later
@@ -58,8 +58,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hit_ratio": 0}, "hit_ratio = 0: must be from 0.01 to 1"),
     ({"replica_lag_seconds": 10}, "replica_lag_seconds = 10: must be from 60 to 3600: servers are asked every 30 s"),
     ({"certificate_days": 0}, "certificate_days = 0: must be from 1 to 365"),
-    ({"backup_age_hours": 2}, "backup_age_hours = 2: needs backup_cron_job"),
-    ({"backup_cron_job": "My Job"}, "backup_cron_job = 'My Job': must be a CronJob's name"),
+    ({"backup_age_hours": 2}, "backup_age_hours = 2: needs backup, the name of the CacheBackup"),
+    ({"drill_age_days": 2}, "drill_age_days = 2: needs backup, the name of the CacheBackup"),
+    ({"backup": "cache", "drill_age_days": 0}, "drill_age_days = 0: must be from 0.01 to 3650"),
+    ({"backup": "My Backup"}, "backup = 'My Backup': must be the name of a CacheBackup"),
+    ({"backup": "other", "scrape": "annotations"}, "backup = 'other': with annotations its series have its own name"),
     ({"image": "redis_exporter"}, "image = 'redis_exporter': needs an exact tag or a digest"),
     ({"certificate_image": "blackbox:latest"}, "certificate_image = 'blackbox:latest': needs an exact tag or a digest"),
     ({"namespace": "My_Space"}, "namespace = 'My_Space': must be lower-case letters"),
@@ -146,6 +149,44 @@ def test_monitors_select_the_exporter_and_its_ports() -> None:
         containers = deployment["spec"]["template"]["spec"]["containers"]
         ports = {port["name"] for container in containers for port in container["ports"]}
         assert {each["port"] for each in monitor["spec"][endpoints]} == ports == {each["name"] for each in service["spec"]["ports"]}
+
+
+def test_what_backups_say_of_themselves_is_scraped_too_and_asked_for_by_alerts() -> None:
+    def program(scrape: str, files: bool = False) -> mocks.Registered:
+        backup: Any = {"namespace": "shop", "connection": REDIS, "bucket": "s3://backups/carts"}
+        more: Any = {"scrape": scrape, "backup": "carts", **({"rules": "config_map"} if files else {})}
+
+        def make() -> None:
+            CacheBackup("carts", backup)
+            CacheMonitoring("cache", {"namespace": "shop", "connection": backup["connection"], **more})  # type: ignore[typeddict-item]
+
+        return mocks.run(make)
+
+    for kind, endpoints in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")):
+        registered = program("service_monitor" if kind == "ServiceMonitor" else "pod_monitor")
+        monitor, service = registered.named(kind)["cache-backup-monitor"], registered.named("Service")["carts-backup-metrics"]
+        pod = registered.named("Deployment")["carts-backup-metrics"]["spec"]["template"]
+        selector = monitor["spec"]["selector"]["matchLabels"]
+        assert wiring.matches(selector, service["metadata"]["labels"])
+        assert wiring.matches(selector, pod["metadata"]["labels"])
+        assert wiring.matches(service["spec"]["selector"], pod["metadata"]["labels"])
+        [endpoint] = monitor["spec"][endpoints]
+        [port], [container] = service["spec"]["ports"], pod["spec"]["containers"]
+        assert endpoint["port"] == port["name"] == container["ports"][0]["name"]
+        assert {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}["cache"] == "cache"
+    [group] = registered.only("PrometheusRule")["spec"]["groups"]
+    assert {"CacheBackupTooOld", "CacheRestoreDrillTooOld"} <= {rule["alert"] for rule in group["rules"]}
+    [job] = json.loads(program("scrape_config", True).named("ConfigMap")["cache-scrape"]["data"]["scrape.yaml"])["scrape_configs"]
+    assert job["static_configs"][-1] == {
+        "targets": ["carts-backup-metrics.shop.svc:9199"],
+        "labels": {
+            "__metrics_path__": "/metrics",
+            "instance": "carts-backup-metrics:9199",
+            "namespace": "shop",
+            "cache": "cache",
+            "provider": "kubernetes",
+        },
+    }
 
 
 def test_a_prometheus_without_operator_gets_files() -> None:

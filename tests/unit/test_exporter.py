@@ -18,8 +18,8 @@ from unit.test_dashboards import queries
 
 PASSWORD = "the-password"
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-# What a healthy server without the fault has not, or only another exporter has.
-ELSEWHERE = {"kube_cronjob_status_last_successful_time"}
+# What tells of backups exports these (tests/unit/backup/test_metrics.py).
+ELSEWHERE = {"caches_backup_last_timestamp_seconds", "caches_backup_last_drill_timestamp_seconds"}
 # Configuration files, each with the password and the exporter's user besides.
 SERVERS = {
     "primary": "port 6379",

@@ -36,7 +36,7 @@ class Monitoring:
         node = f"{self.server.address}:11211"
         login = {"username": USER, "password": PASSWORD, "tls": False}
         connection: Any = {"engine": "memcached", "mode": "sharded", "nodes": [node], "provider": "kubernetes", **login, **more}
-        self._cache = monitored("ours", "shop", connection)
+        self._cache = monitored("ours", "", "shop", connection)
         [self._asked] = [target for target in self._cache.targets if target.port == "exporter"]
         started = Exporters(self._pod, containers(self._cache, Images("", "", ""), certificates=False), secret_files(self._cache, PASSWORD))
         self.exporters = self._closing.enter_context(started)

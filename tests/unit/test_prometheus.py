@@ -36,7 +36,7 @@ python3 watch_prometheus.py
 
 def asks_one_for_all(monitored: Monitored) -> tuple[Monitored, str]:
     """What the exporter asks, and Prometheus' configuration, with the exporter at another address."""
-    return monitored, scrape_config(monitored, "exporter").replace("exporter.shop.svc", "127.0.0.1")
+    return monitored, scrape_config(monitored).replace("ours-exporter.shop.svc", "127.0.0.1")
 
 
 def asks_each_pod(monitored: Monitored) -> tuple[Monitored, str]:
@@ -57,7 +57,7 @@ def test_alerts_fire_while_a_server_is_gone_and_every_query_has_data_while_it_is
 ) -> None:
     monitored = Monitored("ours", "shop", "redis", "standalone", (SERVER,), (), "exporter", False, "", "kubernetes", "")
     asked, config = how(monitored)
-    # As the component makes it, but sooner.
+    # As the component makes them, but sooner.
     scraped = config.replace("30s", "1s").replace("10s", "1s")
     groups = re.sub(r'"for": "\d+m"', '"for": "2s"', json.dumps({"groups": rules(monitored)["groups"]}))
     panels = [panel for text in dashboards(monitored, clouds=True).values() for panel in json.loads(text)["panels"]]

@@ -126,6 +126,7 @@ RECIPES: dict[str, Recipe] = {
     "redis-operator": Recipe(packages=("github.com/OT-CONTAINER-KIT/redis-operator/cmd",)),
     "operator-crds": Recipe(packages=(), finish=_copy_operator_crds),
     "monitoring-crds": Recipe(packages=(), finish=_copy_monitoring_crds),
+    "google-storage": Recipe(packages=(".",)),
     "lint": Recipe(packages=("github.com/yannh/kubeconform/cmd/kubeconform", "github.com/rhysd/actionlint/cmd/actionlint")),
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
-from pulumi_caches.arguments import DNS_LABEL, Arguments, suggest
+from pulumi_caches.arguments import Arguments, suggest
 from pulumi_caches.kubernetes.monitored import Monitored
 from pulumi_caches.kubernetes.scrape import INTERVAL_SECONDS
 
@@ -18,6 +18,7 @@ NAMES = (
     "CacheServerDown",
     "CacheCertificateExpiring",
     "CacheBackupTooOld",
+    "CacheRestoreDrillTooOld",
     "CacheSlotsNotCovered",
     "CacheNoMaster",
     "CacheTwoMasters",
@@ -35,6 +36,8 @@ NAMES = (
 )
 # Up to here a scrape can be older than what it is compared with.
 _LAG_MINIMUM = 2 * INTERVAL_SECONDS
+# A bucket, or who looks into it, may not answer for so long before what it was last seen to hold counts no longer.
+_UNSEEN_MINUTES = 30
 
 
 class ThresholdArgs(TypedDict):
@@ -54,10 +57,10 @@ class ThresholdArgs(TypedDict):
     """Share of Memcached's connections that may be open. Default: 0.9."""
     certificate_days: NotRequired[int]
     """How long a certificate must still be valid, in days. Default: 21."""
-    backup_cron_job: NotRequired[str]
-    """CronJob in the same namespace that backs the cache up; needs kube-state-metrics. Default: none, no alert on its age."""
     backup_age_hours: NotRequired[float]
-    """How old the last successful backup may be. Default: 26."""
+    """How old the last backup may be; needs backup. Default: 26."""
+    drill_age_days: NotRequired[float]
+    """How long ago a restore drill may have succeeded last; needs backup. Default: 8."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Thresholds:
     replica_lag_seconds: int
     connections_used_ratio: float
     certificate_days: int
-    backup_cron_job: str
     backup_age_hours: float
+    drill_age_days: float
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,6 @@ class Alert:
 
 def read_thresholds(arguments: Arguments) -> Thresholds:
     """Reads and checks ThresholdArgs."""
-    backup_cron_job = arguments.text("backup_cron_job", "", DNS_LABEL, "must be a CronJob's name: lower-case letters, digits and '-'")
-    if arguments.given("backup_age_hours") and not backup_cron_job:
-        arguments.refuse("backup_age_hours", "needs backup_cron_job")
     return Thresholds(
         memory_used_ratio=arguments.number("memory_used_ratio", 0.9, 0.1, 1),
         evictions_per_second=arguments.number("evictions_per_second", 100, 0, 1e9),
@@ -104,8 +104,8 @@ def read_thresholds(arguments: Arguments) -> Thresholds:
         ),
         connections_used_ratio=arguments.number("connections_used_ratio", 0.9, 0.1, 1),
         certificate_days=arguments.whole("certificate_days", 21, 1, 365),
-        backup_cron_job=backup_cron_job,
         backup_age_hours=arguments.number("backup_age_hours", 26, 1, 10_000),
+        drill_age_days=arguments.number("drill_age_days", 8, 0.01, 3650),
     )
 
 
@@ -151,12 +151,7 @@ class _Series:
         self._labels = cache.selector
 
     def __call__(self, metric: str, **labels: str) -> str:
-        return select(metric, {**self._labels, **labels})
-
-
-def select(metric: str, labels: dict[str, str]) -> str:
-    """A selector of PromQL."""
-    return metric + "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
+        return metric + "{" + ",".join(f'{key}="{value}"' for key, value in {**self._labels, **labels}.items()) + "}"
 
 
 def _or_none(aggregate: str, selected: str) -> str:
@@ -183,15 +178,16 @@ def _common(cache: Monitored, thresholds: Thresholds) -> Iterator[Alert]:
             f"{_or_none('min', series('probe_ssl_earliest_cert_expiry'))} - time() < {thresholds.certificate_days * 86_400}",
             "a certificate is valid for {{ $value | humanizeDuration }} only, or can't be seen",
         )
-    if thresholds.backup_cron_job:
-        job = {"namespace": cache.namespace, "cronjob": thresholds.backup_cron_job}
-        yield Alert(
-            "CacheBackupTooOld",
-            "critical",
-            10,
-            f"time() - {_or_none('max', select('kube_cronjob_status_last_successful_time', job))} > {thresholds.backup_age_hours * 3600:g}",
-            "the last successful backup is {{ $value | humanizeDuration }} old, or there was none",
-        )
+    if cache.backup:
+        made, drilled = (f"caches_backup_last_{what}timestamp_seconds" for what in ("", "drill_"))
+        yield _too_old("CacheBackupTooOld", "critical", series(made), thresholds.backup_age_hours * 3600, "backup")
+        yield _too_old("CacheRestoreDrillTooOld", "warning", series(drilled), thresholds.drill_age_days * 86_400, "restore drill")
+
+
+def _too_old(name: str, severity: str, timestamp: str, seconds: float, what: str) -> Alert:
+    last = _or_none("max", f"last_over_time({timestamp}[{_UNSEEN_MINUTES}m])")
+    summary = f"the last {what} that succeeded was {{{{ $value | humanizeDuration }}}} ago, or there is none to be seen"
+    return Alert(name, severity, 10, f"time() - {last} > {seconds:g}", summary)
 
 
 def _redis(series: _Series, cache: Monitored, thresholds: Thresholds) -> Iterator[Alert]:

@@ -9,16 +9,17 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.connection import Connection
+from pulumi_caches.connection import Connection, promised_engine
 from pulumi_caches.kubernetes import labels, pod
 from pulumi_caches.kubernetes.backup_bucket import BackupBucketArgs, Bucket, read_bucket
 from pulumi_caches.kubernetes.credentials import KEY_PATTERN, KEY_RULE, from_secret
+from pulumi_caches.kubernetes.monitored import BACKUP_PORT
 from pulumi_caches.kubernetes.schedule import read_schedule
+from pulumi_caches.kubernetes.scrape import scrape_annotations
 from pulumi_caches.kubernetes.server import MIB_PER_GIB, RUNTIME_IMAGE, read_image
 
 # The longest derived name is that of the CronJob `NAME-backup-restore`: 52 characters, 15 of them added.
 NAME_MAXIMUM = 37
-METRICS_PORT = 9199
 _APPLICATION = "cache-backup"
 _CONNECTION_FILE = "connection.json"
 _WORK = {"name": "work", "mount_path": "/work"}
@@ -75,7 +76,7 @@ class CacheBackup(pulumi.ComponentResource):
 
     Creates, all named after the component: the CronJobs NAME-backup and NAME-backup-drill; NAME-backup-restore, which never runs
     by itself, and of which `kubectl create job --from` makes a restore; a Secret with the connection; the Deployment
-    NAME-backup-metrics; and a service account where a cloud shall let in one. Each shard of a cluster is a file of its own.
+    NAME-backup-metrics with a Service; and a service account where a cloud shall let in one. Each shard of a cluster is a file of its own.
     """
 
     def __init__(self, name: str, args: CacheBackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -105,8 +106,9 @@ class CacheBackup(pulumi.ComponentResource):
                 spec = plan.cron_job_spec(what, schedule, suspended=what == "restore")
                 k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=after)
         if plan.metrics:
-            spec = plan.deployment_spec()
-            k8s.apps.v1.Deployment(f"{name}-backup-metrics", metadata=plan.metadata("-metrics"), spec=spec, opts=after)
+            metadata = plan.metadata("-metrics")
+            k8s.apps.v1.Deployment(f"{name}-backup-metrics", metadata=metadata, spec=plan.deployment_spec(), opts=after)
+            k8s.core.v1.Service(f"{name}-backup-metrics", metadata=plan.service_metadata(), spec=plan.service_spec(), opts=child)
         self.register_outputs({})
 
 
@@ -173,17 +175,23 @@ class _Plan:
         }
 
     def deployment_spec(self) -> dict[str, Any]:
-        spec = self._pod(["metrics", pulumi.Output.concat("--cache=", self.namespace, f"/{self.name}"), f"--port={METRICS_PORT}"], [])
+        spec = self._pod(["metrics", f"--port={BACKUP_PORT}"], [])
         [container] = spec["containers"]
-        container["ports"] = [{"name": "metrics", "container_port": METRICS_PORT}]
+        container["ports"] = [{"name": "metrics", "container_port": BACKUP_PORT}]
         container["readiness_probe"] = {"http_get": {"path": "/metrics", "port": "metrics"}, "timeout_seconds": 10}
-        scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": f"{METRICS_PORT}"}
-        metadata = self._pod_metadata("metrics")
         return {
             "replicas": 1,
-            "selector": {"match_labels": labels.selector(_APPLICATION, self.name, "metrics")},
-            "template": {"metadata": {**metadata, "annotations": {**scrape, **metadata["annotations"]}}, "spec": spec},
+            "selector": {"match_labels": metrics_selector(self.name)},
+            "template": {"metadata": self._pod_metadata("metrics"), "spec": spec},
         }
+
+    def service_metadata(self) -> dict[str, Any]:
+        # The label `cache` becomes one of the series, where Prometheus finds the Service by its annotations.
+        own = {**labels.all_labels(_APPLICATION, self.name, "metrics", self.labels), "cache": self.name}
+        return {**self.metadata("-metrics"), "labels": own, "annotations": scrape_annotations("metrics", "/metrics", {})}
+
+    def service_spec(self) -> dict[str, Any]:
+        return {"selector": metrics_selector(self.name), "ports": [{"name": "metrics", "port": BACKUP_PORT, "target_port": "metrics"}]}
 
     def _options(self, what: str) -> list[pulumi.Input[str]]:
         files = pod.CREDENTIALS_FOLDER
@@ -219,18 +227,26 @@ class _Plan:
         return {"labels": own, "annotations": self.pod_annotations}
 
 
+def metrics_selector(name: str) -> dict[str, str]:
+    """What selects the pod and the Service NAME-backup-metrics."""
+    return labels.selector(_APPLICATION, name, "metrics")
+
+
 def connection_problem(connection: Connection) -> str:
     """Why a cache can't be backed up; empty when it can."""
-    engine, provider = connection.get("engine"), connection.get("provider")
-    if engine == "memcached":
-        return "memcached has no way to read all that it holds, so there is no backup of it: let clients fill it anew"
-    if engine not in ("redis", "valkey"):
-        return f"engine {engine!r} is neither redis nor valkey: give what a cache's component exports"
-    if provider != "kubernetes":
+    if problem := _engine_problem(connection.get("engine")):
+        return problem
+    if (provider := connection.get("provider")) != "kubernetes":
         return f"a managed service ({provider}) does not let itself be read as by a replica: use its own snapshots"
     if "password" not in connection and connection.get("auth") != "none":
         return "it has no password: have the cache's component read its Secret (existing_secret_read: true)"
     return ""
+
+
+def _engine_problem(engine: str | None) -> str:
+    if engine == "memcached":
+        return "memcached has no way to read all that it holds, so there is no backup of it: let clients fill it anew"
+    return "" if engine in ("redis", "valkey") else f"engine {engine!r} is neither redis nor valkey: give what a cache's component exports"
 
 
 def _read(name: str, args: CacheBackupArgs) -> _Plan:
@@ -269,6 +285,10 @@ def _read_connection(arguments: Arguments) -> pulumi.Input[Connection]:
         if problem := connection_problem(cast("Connection", connection)):
             # Without its value: it holds the password.
             arguments.refuse("connection", problem, shown=False)
-    elif not isinstance(connection, pulumi.Output):
+    elif isinstance(connection, pulumi.Output):
+        engine = promised_engine(connection)
+        if engine is not None and (problem := _engine_problem(engine)):
+            arguments.refuse("connection", problem, shown=False)
+    else:
         arguments.refuse("connection", "must be what a cache's component exports as connection")
     return cast("pulumi.Input[Connection]", connection)

@@ -9,10 +9,11 @@ from typing import Any, NotRequired
 import pulumi
 import pulumi_kubernetes as k8s
 
-from pulumi_caches.arguments import Arguments
+from pulumi_caches.arguments import DNS_LABEL, Arguments
 from pulumi_caches.connection import Connection
 from pulumi_caches.kubernetes import exporter, labels
 from pulumi_caches.kubernetes.alerts import RULES_FILE, ThresholdArgs, Thresholds, read_disabled, read_thresholds, rule_groups
+from pulumi_caches.kubernetes.cache_backup import metrics_selector
 from pulumi_caches.kubernetes.dashboards import dashboards
 from pulumi_caches.kubernetes.monitored import Monitored, monitored, password_of
 from pulumi_caches.kubernetes.pod_scrape import pod_monitor, pod_scrape_config
@@ -56,6 +57,8 @@ class CacheMonitoringArgs(ThresholdArgs):
     """deployment, or sidecar for a cache whose pods have one. Default: deployment."""
     scrape: NotRequired[Scrape]
     """How Prometheus learns of it. Default: service_monitor; with exporter sidecar pod_monitor, where it may be scrape_config too."""
+    backup: NotRequired[str]
+    """Name of the CacheBackup in the same namespace whose metrics are scraped too, for alerts. Default: none."""
     rules: NotRequired[RuleFormat]
     """prometheus_rule or config_map: how Prometheus gets the alerts. Default: prometheus_rule."""
     disabled_alerts: NotRequired[list[str]]
@@ -85,8 +88,9 @@ class CacheMonitoring(pulumi.ComponentResource):
     An exporter for any cache, alerts and dashboards.
 
     Creates the Deployment and Service NAME-exporter, with a Secret for its passwords, and NAME as: ServiceMonitor, PodMonitor
-    or ConfigMap NAME-scrape; PrometheusRule or ConfigMap NAME-rules; ConfigMap NAME-dashboards. Every series has the labels
-    `cache`, which is NAME, and `namespace`; alerts are only about those. With exporter sidecar there is no NAME-exporter.
+    or ConfigMap NAME-scrape, with NAME-backup for backups; PrometheusRule or ConfigMap NAME-rules; ConfigMap NAME-dashboards.
+    Every series has the labels `cache`, which is NAME, and `namespace`; alerts are only about those. With exporter sidecar there
+    is no NAME-exporter.
     """
 
     service_name: pulumi.Output[str] | None
@@ -147,6 +151,7 @@ class _Plan:
     namespace: pulumi.Input[str]
     sidecars: bool
     scrape: Scrape
+    backup: str
     rules: RuleFormat
     thresholds: Thresholds
     disabled_alerts: tuple[str, ...]
@@ -170,7 +175,7 @@ class _Plan:
         return {**named, "namespace": self.namespace, "labels": all_labels}
 
     def monitored(self, namespace: str, connection: Connection) -> Monitored:
-        return monitored(self.name, namespace, connection, sidecars=self.sidecars)
+        return monitored(self.name, self.backup, namespace, connection, sidecars=self.sidecars)
 
     def annotations(self, cache: Monitored) -> dict[str, str]:
         return annotations(cache) if self.scrape is Scrape.ANNOTATIONS else {}
@@ -181,29 +186,31 @@ class _Plan:
 
     def make_scrape(self, of_cache: Callable[..., pulumi.Output[Any]], opts: pulumi.ResourceOptions) -> None:
         if self.scrape is Scrape.SCRAPE_CONFIG:
-            files = of_cache(lambda cache: {SCRAPE_FILE: self._scrape_config(cache)})
+            files = of_cache(lambda cache: {SCRAPE_FILE: pod_scrape_config(cache) if self.sidecars else scrape_config(cache)})
             k8s.core.v1.ConfigMap(f"{self.name}-scrape", metadata=self.metadata("scrape"), data=files, opts=opts)
         elif self.scrape is not Scrape.ANNOTATIONS:
             kind = "PodMonitor" if self.scrape is Scrape.POD_MONITOR else "ServiceMonitor"
-            spec = of_cache(lambda cache: pod_monitor(cache) if self.sidecars else monitor(self.scrape, cache, self.selector))
-            self._custom_resource("monitor", kind, spec, opts)
-
-    def _scrape_config(self, cache: Monitored) -> str:
-        return pod_scrape_config(cache) if self.sidecars else scrape_config(cache, f"{self.name}-exporter")
+            spec = of_cache(
+                lambda cache: pod_monitor(cache) if self.sidecars else monitor(self.scrape, cache, cache.targets, self.selector)
+            )
+            self._custom_resource("monitor", kind, "", spec, opts)
+            if self.backup:
+                spec = of_cache(lambda cache: monitor(self.scrape, cache, cache.backup_targets, metrics_selector(self.backup)))
+                self._custom_resource("backup-monitor", kind, "backup", spec, opts)
 
     def make_rules(self, of_cache: Callable[..., pulumi.Output[Any]], opts: pulumi.ResourceOptions) -> None:
         def groups(cache: Monitored) -> dict[str, Any]:
             return rule_groups(cache, self.thresholds, self.disabled_alerts, self.alert_labels, self.runbooks)
 
         if self.rules is RuleFormat.PROMETHEUS_RULE:
-            self._custom_resource("rules", "PrometheusRule", of_cache(groups), opts)
+            self._custom_resource("rules", "PrometheusRule", "", of_cache(groups), opts)
         else:
             files = of_cache(lambda cache: {RULES_FILE: as_yaml(groups(cache))})
             k8s.core.v1.ConfigMap(f"{self.name}-rules", metadata=self.metadata("rules"), data=files, opts=opts)
 
-    def _custom_resource(self, suffix: str, kind: str, spec: pulumi.Output[Any], opts: pulumi.ResourceOptions) -> None:
+    def _custom_resource(self, what: str, kind: str, suffix: str, spec: pulumi.Output[Any], opts: pulumi.ResourceOptions) -> None:
         k8s.apiextensions.CustomResource(
-            f"{self.name}-{suffix}", api_version=MONITOR_API, kind=kind, metadata=self.metadata(""), spec=spec, opts=opts
+            f"{self.name}-{what}", api_version=MONITOR_API, kind=kind, metadata=self.metadata(suffix), spec=spec, opts=opts
         )
 
 
@@ -222,6 +229,7 @@ def _read(name: str, args: CacheMonitoringArgs) -> _Plan:
         namespace=arguments.name("namespace", "default"),
         sidecars=sidecars,
         scrape=arguments.choice("scrape", Scrape.POD_MONITOR if sidecars else Scrape.SERVICE_MONITOR),
+        backup=arguments.text("backup", "", DNS_LABEL, "must be the name of a CacheBackup: lower-case letters, digits and '-'"),
         rules=arguments.choice("rules", RuleFormat.PROMETHEUS_RULE),
         thresholds=read_thresholds(arguments),
         disabled_alerts=read_disabled(arguments),
@@ -235,6 +243,11 @@ def _read(name: str, args: CacheMonitoringArgs) -> _Plan:
     )
     if sidecars:
         _refuse_with_sidecars(arguments, plan.scrape)
+    for key in ("backup_age_hours", "drill_age_days"):
+        if arguments.given(key) and not plan.backup:
+            arguments.refuse(key, "needs backup, the name of the CacheBackup")
+    if plan.scrape is Scrape.ANNOTATIONS and plan.backup not in ("", name):
+        arguments.refuse("backup", f"with annotations its series have its own name, and alerts ask for {name!r}: give both the same name")
     if plan.clouds_dashboard and not plan.dashboards:
         arguments.refuse("clouds_dashboard", "there is none without dashboards")
     arguments.finish()

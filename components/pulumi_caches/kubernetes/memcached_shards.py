@@ -213,7 +213,7 @@ class _Plan:
             return connection
 
         password = credentials.password if credentials else None
-        return when_ready(connect, [self.namespace, password, authority_of(certificate)], ready)
+        return when_ready(connect, "memcached", [self.namespace, password, authority_of(certificate)], ready)
 
     def _usable(self, password: str) -> str:
         if not password or len(password) > 200 or any(character.isspace() for character in password):

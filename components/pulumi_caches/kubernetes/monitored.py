@@ -10,18 +10,21 @@ EXPORTER_PORT = 9121
 CERTIFICATE_PORT = 9115
 # In the exporter's pod, and only for it: one port after the other for each Memcached that takes a login.
 LOGIN_PORT = 11300
+BACKUP_PORT = 9199
 # The user that a cache's connection may have a password for.
 EXPORTER = "exporter"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One address to scrape: what a port of the exporter's pod says about one server."""
+    """One address to scrape: what a port of a pod says about one server, or about backups."""
 
     instance: str
     """The server as host:port, which its series are labelled with."""
+    service: str
+    """Service in the same namespace that leads to the pod."""
     port: str
-    """Name of the pod's port."""
+    """Name of the pod's port, and of the Service's."""
     path: str
     parameters: dict[str, str]
 
@@ -49,6 +52,8 @@ class Monitored:
     """Labels of its pods, where those have an exporter."""
     in_pod: bool = False
     """Whether this is what the exporter beside a server sees."""
+    backup: str = ""
+    """Name of its CacheBackup in the same namespace; empty without one."""
 
     @property
     def prefix(self) -> str:
@@ -68,11 +73,18 @@ class Monitored:
 
     @property
     def targets(self) -> list[Target]:
-        """Everything that is scraped."""
-        asked = [Target(each, "exporter", "/scrape", {"target": self.address(each)}) for each in self.addresses]
+        """What is scraped of the exporter."""
+        service = f"{self.name}-exporter"
+        asked = [Target(each, service, "exporter", "/scrape", {"target": self.address(each)}) for each in self.addresses]
         if self.tls:
-            asked += [Target(each, "certificates", "/probe", {"module": "tls", "target": each}) for each in self.addresses]
+            asked += [Target(each, service, "certificates", "/probe", {"module": "tls", "target": each}) for each in self.addresses]
         return asked
+
+    @property
+    def backup_targets(self) -> list[Target]:
+        """What is scraped of its CacheBackup."""
+        service = f"{self.backup}-backup-metrics"
+        return [Target(f"{service}:{BACKUP_PORT}", service, "metrics", "/metrics", {})] if self.backup else []
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -97,7 +109,7 @@ class Monitored:
         return json.dumps({self.address("").replace("://", f"://{user}") + server: password for server in self.addresses})
 
 
-def monitored(name: str, namespace: str, connection: Connection, *, sidecars: bool = False) -> Monitored:
+def monitored(name: str, backup: str, namespace: str, connection: Connection, *, sidecars: bool = False) -> Monitored:
     """Reads a connection. Raises ArgumentError when no exporter can log in there; with `sidecars`, when there is none in its pods."""
     if problem := _problem_in_pods(namespace, connection) if sidecars else _problem(connection):
         raise ArgumentError(f"CacheMonitoring {name!r} can't be made:\n  * connection: {problem}")
@@ -116,6 +128,7 @@ def monitored(name: str, namespace: str, connection: Connection, *, sidecars: bo
         provider=connection["provider"],
         region=connection.get("region", ""),
         pods=connection.get("exporter_pods", {}),
+        backup=backup,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pulumi_caches.kubernetes.exporter_sidecar import from_within
 from pulumi_caches.kubernetes.monitored import Monitored
-from pulumi_caches.kubernetes.scrape import INTERVAL_SECONDS, TIMEOUT_SECONDS, as_yaml, endpoint
+from pulumi_caches.kubernetes.scrape import INTERVAL_SECONDS, TIMEOUT_SECONDS, as_yaml, endpoint, static_job
 
 _POD = "__meta_kubernetes_pod_name"
 # Prometheus' names of a rule's parts, as the Prometheus Operator spells them.
@@ -30,7 +30,9 @@ def pod_monitor(cache: Monitored) -> dict[str, Any]:
 
 def pod_scrape_config(cache: Monitored) -> str:
     """A file for `scrape_config_files` of a Prometheus that may list pods."""
-    return as_yaml({"scrape_configs": [_job(cache, number, each) for number, each in enumerate(_questions(cache))]})
+    jobs = [_job(cache, number, each) for number, each in enumerate(_questions(cache))]
+    backup = [static_job(cache, cache.backup_targets)] if cache.backup else []
+    return as_yaml({"scrape_configs": [*jobs, *backup]})
 
 
 def _questions(cache: Monitored) -> list[_Question]:

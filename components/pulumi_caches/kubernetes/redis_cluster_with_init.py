@@ -285,7 +285,7 @@ class _Plan:
                 connection["exporter_pods"] = self.selector()
             return connection
 
-        return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
+        return when_ready(connect, self.server.engine.value, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
 
 
 def _read(name: str, args: RedisClusterWithInitArgs) -> _Plan:

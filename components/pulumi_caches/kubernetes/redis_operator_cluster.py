@@ -193,7 +193,7 @@ class _Plan:
                 connection["password"] = password
             return connection
 
-        return when_ready(connect, [self.namespace, password], ready)
+        return when_ready(connect, self.asked.server.engine.value, [self.namespace, password], ready)
 
 
 _DRIVERS = {Operator.OT: ot_operator, Operator.VALKEY: valkey_operator}

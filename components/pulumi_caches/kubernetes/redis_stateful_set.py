@@ -244,7 +244,7 @@ class _Plan:
                 connection |= {"reader_host": f"{self.name}-reader.{namespace}.svc", "reader_port": PORT}
             return connection
 
-        return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
+        return when_ready(connect, self.server.engine.value, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
 
     def _environment(self, role: str) -> dict[str, pulumi.Input[str]]:
         return {

@@ -286,7 +286,7 @@ class _Plan:
                 connection["exporter_pods"] = self.selector
             return connection
 
-        return when_ready(connect, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
+        return when_ready(connect, self.server.engine.value, [self.namespace, *credentials.passwords, authority_of(certificate)], ready)
 
     def _environment(self) -> dict[str, pulumi.Input[str]]:
         return {

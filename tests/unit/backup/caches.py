@@ -27,10 +27,10 @@ exec {root}/lib64/ld-linux-x86-64.so.2 --argv0 {name} --library-path {root}/usr/
 
 
 def put_on_path(folder: Path, *engines: str) -> str:
-    """A search path on which the engines' servers and checkers are those that the tests' servers run."""
+    """A search path on which the engines' servers and checkers, and Prometheus, are those of the tests' Debian."""
     for engine in engines:
         root = find_programs(engine).root
-        for name in (f"{engine}-server", f"{engine}-check-rdb", f"{engine}-cli") if root else ():
+        for name in (f"{engine}-server", f"{engine}-check-rdb", f"{engine}-cli", "prometheus") if root else ():
             (folder / name).write_text(_RUN.format(root=root, name=name))
             (folder / name).chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"

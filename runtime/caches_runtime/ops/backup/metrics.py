@@ -31,8 +31,6 @@ class Collector:
     """The gauges of one cache's backups. The bucket is asked at most every so many seconds, however often it is scraped."""
 
     store: Store
-    cache: str
-    """Value of the label `cache`."""
     every_seconds: float
     _found: list[Metric] = field(default_factory=list)
     _asked: float | None = None
@@ -67,6 +65,5 @@ class Collector:
             yield self._gauge("last_drill_timestamp_seconds", "When a backup was last loaded, and found whole.", drill["finished"])
 
     def _gauge(self, name: str, help_: str, value: float) -> Metric:
-        gauge = GaugeMetricFamily(f"caches_backup_{name}", help_, labels=["cache"])
-        gauge.add_metric([self.cache], value)
-        return gauge
+        # Without labels: who scrapes it says whose it is, as of all other series of a cache.
+        return GaugeMetricFamily(f"caches_backup_{name}", help_, value)

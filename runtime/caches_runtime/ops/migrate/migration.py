@@ -1,24 +1,25 @@
 """Copies a source into a target while clients write to the source; where asked for, holds those writes, copies the rest and cuts over.
 
 What makes it whole: the source names every key that changes from before the first key is read until its writes are held. So
-whatever was read too early is read again, and it does not matter in which order. Then all is compared, and what has changed
-since it was compared is compared again, the last of it while nothing can change.
+whatever was read too early is read again, and it does not matter in which order. Each key is compared once it is written, and what
+has changed since it was compared is copied and compared again, the last of it while nothing can change.
 """
 
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 from redis.exceptions import NoPermissionError
 
 from caches_runtime.ops.migrate.errors import InterruptedMigrationError, RefusedError, StartOverError, UnfinishedError
-from caches_runtime.ops.migrate.link import LOST, SCAN_COUNT, Command, Endpoint
+from caches_runtime.ops.migrate.link import LOST, SCAN_COUNT, Command, Endpoint, sound
 from caches_runtime.ops.migrate.source import HELD_SECONDS, MIB, PAUSE_SECONDS, Source, engine
 from caches_runtime.ops.migrate.target import MARKER, MARKER_SECONDS, NAME, Target
-from caches_runtime.ops.migrate.values import same_dump, same_ttl, same_value
+from caches_runtime.ops.migrate.values import Look, same_look, same_ttl, same_value
 
 # So few are copied in a moment: writes may be held for them.
 FEW_KEYS = 500
@@ -153,17 +154,17 @@ class _Copy:
     """When writes were last held."""
 
     def run(self, cut_over: bool) -> Done:
-        total = sum(self.source.keyspace().values())
+        total, before = sum(self.source.keyspace().values()), self.target.keyspace()
         self.report(f"copying {total} keys of {self.source.title}, which goes on serving")
         for database in self._databases():
             for keys in self.source.link.scan(database):
-                self._copy(database, keys)
-                self._go_on(f"copied {self._compared} of about {total} keys")
-        self.report("comparing the copy with the source")
-        for database in self._databases():
+                self._bring(database, keys, blank=not before)
+                self._go_on(f"copied and compared {self._compared} of about {total} keys")
+        # Of an earlier copy: what the source has no longer goes.
+        for database in before:
             for keys in self.target.scan(database):
-                self._doubtful |= self._differing(database, keys)
-                self._go_on(f"copied and compared {self._compared} of about {2 * total} keys")
+                self._bring(database, _absent(keys, self.source.link.every, database))
+                self._go_on(f"looking for keys in database {database} that the source has no longer")
         changed = [FEW_KEYS + 1]
         while changed[-1] > FEW_KEYS and len(changed) <= ROUNDS:
             changed.append(self._catch_up())
@@ -225,9 +226,7 @@ class _Copy:
         self._doubtful = set()
         for database in self._databases():
             for start in range(0, len(names), SCAN_COUNT):
-                keys = names[start : start + SCAN_COUNT]
-                self._copy(database, keys)
-                self._doubtful |= self._differing(database, keys)
+                self._bring(database, names[start : start + SCAN_COUNT])
         return len(names)
 
     def _count_differently(self) -> bool:
@@ -239,55 +238,64 @@ class _Copy:
                 ours = ((keys, self.target.every) for keys in self.source.link.scan(database))
                 theirs = ((keys, self.source.link.every) for keys in self.target.scan(database))
                 for keys, other in itertools.chain(ours, theirs):
-                    exist = other([("EXISTS", key) for key in keys], database)
-                    absent = [key for key, exists in zip(keys, exist, strict=True) if not exists]
-                    self._doubtful |= self._differing(database, absent)
+                    self._doubtful |= {key for key in _absent(keys, other, database) if self._differs(database, key)}
         return bool(self._doubtful)
 
-    def _copy(self, database: int, keys: Sequence[bytes]) -> None:
-        for portion in self._unequal(database, keys):
-            commands: list[Command] = [
-                ("DEL", key) if payload is None or ttl == -2 else ("RESTORE", key, self.target.deadline(ttl), payload, "REPLACE", "ABSTTL")
-                for key, payload, ttl in portion
-            ]
-            for (key, *_), reply in zip(portion, self.target.each(commands, database), strict=True):
-                if isinstance(reply, redis.OutOfMemoryError):
-                    raise RefusedError("the new cache is full: give it more memory_gib or maxmemory_mib")
-                if isinstance(reply, Exception):
-                    if "payload" in str(reply) or "data format" in str(reply):
-                        raise RefusedError(f"the new cache can't read {key!r} in database {database}: {reply}")
-                    raise reply
-
-    def _differing(self, database: int, keys: Sequence[bytes]) -> set[bytes]:
-        """Those of the keys whose values, or times to live, are not the same on both sides."""
-        found = set()
-        for portion in self._unequal(database, keys):
-            for key, _, ttl in portion:
-                [there] = self.target.every([("PTTL", key)], database)
-
-                def ours(command: Command) -> object:
-                    return self.source.link.call(*command, database=database)
-
-                def theirs(command: Command) -> object:
-                    return self.target.every([command], database)[0]
-
-                if not same_ttl(ttl, there) or not same_value(key, ours, theirs):
-                    found.add(key)
-        return found
-
-    def _unequal(self, database: int, keys: Sequence[bytes]) -> Iterator[list[tuple[bytes, bytes | None, int]]]:
-        """Keys that do not look the same on both sides, with what the source says of them: value and time to live."""
+    def _bring(self, database: int, keys: Sequence[bytes], *, blank: bool = False) -> None:
+        """Copies those of the keys that do not look the same on both sides, and compares them then; a blank target has none yet."""
         for portion in self.source.portions(database, [key for key in keys if key != MARKER]):
             if self._held is not None and time.monotonic() - self._held > PAUSE_SECONDS / 3:
                 self._hold(PAUSE_SECONDS)
             self._compared += len(portion)
             self.progress(self._compared)
-            dumps: list[Command] = [("DUMP", key) for key in portion]
-            ttls: list[Command] = [("PTTL", key) for key in portion]
-            payloads = self.source.link.every(dumps, database)
-            copies = [same_dump(one, other) for one, other in zip(payloads, self.target.every(dumps, database), strict=True)]
-            # Last, because this is what is right only for a moment.
-            lives = self.source.link.every(ttls, database)
-            there = self.target.every(ttls, database)
-            rows = zip(portion, payloads, lives, copies, there, strict=True)
-            yield [(key, payload, life) for key, payload, life, copy, other in rows if not (copy and same_ttl(life, other))]
+            found = _looks(self.source.link.every(_looking(portion), database))
+            if not blank:
+                there = _looks(self.target.every(_looking(portion), database))
+                unequal = [number for number, look in enumerate(found) if not same_look(look, there[number])]
+                portion, found = [portion[number] for number in unequal], [found[number] for number in unequal]
+            for key, ours, theirs in zip(portion, found, self._write(database, portion, found), strict=True):
+                if not same_look(ours, theirs) and self._differs(database, key):
+                    self._doubtful.add(key)
+
+    def _write(self, database: int, keys: Sequence[bytes], found: Sequence[Look]) -> list[Look]:
+        """Writes what was found in the source; how it looks in the target then."""
+        writes: list[Command] = [
+            ("DEL", key) if payload is None or ttl == -2 else ("RESTORE", key, self.target.deadline(ttl), payload, "REPLACE", "ABSTTL")
+            for key, (payload, ttl) in zip(keys, found, strict=True)
+        ]
+        replies = self.target.each([*writes, *_looking(keys)], database)
+        for key, reply in zip(keys, replies[: len(keys)], strict=True):
+            if isinstance(reply, redis.OutOfMemoryError):
+                raise RefusedError("the new cache is full: give it more memory_gib or maxmemory_mib")
+            if isinstance(reply, Exception):
+                if "payload" in str(reply) or "data format" in str(reply):
+                    raise RefusedError(f"the new cache can't read {key!r} in database {database}: {reply}")
+                raise reply
+        return _looks(sound(replies[len(keys) :]))
+
+    def _differs(self, database: int, key: bytes) -> bool:
+        """Whether a key's value, or time to live, is not the same on both sides, however it looks."""
+
+        def ours(command: Command) -> Any:
+            return self.source.link.call(*command, database=database)
+
+        def theirs(command: Command) -> Any:
+            return self.target.every([command], database)[0]
+
+        return not same_ttl(ours(("PTTL", key)), theirs(("PTTL", key))) or not same_value(key, ours, theirs)
+
+
+def _looking(keys: Sequence[bytes]) -> list[Command]:
+    # The time to live last, because this is what is right only for a moment.
+    return [*(("DUMP", key) for key in keys), *(("PTTL", key) for key in keys)]
+
+
+def _looks(replies: Sequence[Any]) -> list[Look]:
+    half = len(replies) // 2
+    return list(zip(replies[:half], replies[half:], strict=True))
+
+
+def _absent(keys: Sequence[bytes], every: Callable[[Sequence[Command], int], list[Any]], database: int) -> list[bytes]:
+    """Those of the keys that a side does not have; the marker is not one of them."""
+    there = every([("EXISTS", key) for key in keys], database)
+    return [key for key, exists in zip(keys, there, strict=True) if not exists and key != MARKER]
