@@ -43,6 +43,8 @@ class Connection(TypedDict):
     """kubernetes, aws, azure or gcp."""
     region: NotRequired[str]
     """The cloud's region."""
+    purpose: NotRequired[str]
+    """cache, session or queue; absent where nobody said what it is for."""
 
 
 def when_ready(
@@ -55,3 +57,8 @@ def when_ready(
     secret = pulumi.Output.secret(None)
     known = pulumi.Output.all(*parts, secret, *[resource.urn for resource in ready])
     return known.apply(lambda values: connect(*values[: len(parts)]))
+
+
+def host_of(connection: pulumi.Input[Connection]) -> pulumi.Output[str]:
+    """Where a cache is; that is no secret."""
+    return pulumi.Output.unsecret(pulumi.Output.from_input(connection).apply(lambda known: str(known["host"])))

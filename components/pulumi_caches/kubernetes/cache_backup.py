@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.connection import Connection
+from pulumi_caches.connection import Connection, host_of
 from pulumi_caches.kubernetes import labels, pod
 from pulumi_caches.kubernetes.backup_bucket import BackupBucketArgs, Bucket, read_bucket
 from pulumi_caches.kubernetes.credentials import KEY_PATTERN, KEY_RULE, from_secret
@@ -103,7 +103,8 @@ class CacheBackup(pulumi.ComponentResource):
         for suffix, what, schedule in runs:
             if schedule is not None:
                 spec = plan.cron_job_spec(what, schedule, suspended=what == "restore")
-                k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=after)
+                metadata = {**plan.metadata(suffix), "annotations": {labels.CACHE: host_of(plan.connection)}}
+                k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=metadata, spec=spec, opts=after)
         if plan.metrics:
             spec = plan.deployment_spec()
             k8s.apps.v1.Deployment(f"{name}-backup-metrics", metadata=plan.metadata("-metrics"), spec=spec, opts=after)

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
-from pulumi_caches.connection import Connection
+from pulumi_caches.connection import Connection, host_of
 from pulumi_caches.kubernetes import exporter, labels
 from pulumi_caches.kubernetes.alerts import RULES_FILE, ThresholdArgs, Thresholds, read_disabled, read_thresholds, rule_groups
 from pulumi_caches.kubernetes.dashboards import dashboards
@@ -103,7 +103,7 @@ class CacheMonitoring(pulumi.ComponentResource):
         )
         k8s.apps.v1.Deployment(
             f"{name}-exporter",
-            metadata=plan.metadata("exporter"),
+            metadata={**plan.metadata("exporter"), "annotations": {labels.CACHE: host_of(args["connection"])}},
             spec=pulumi.Output.all(cache, secret.metadata["name"]).apply(lambda known: plan.deployment_spec(*known)),
             opts=child,
         )

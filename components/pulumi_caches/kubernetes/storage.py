@@ -134,7 +134,7 @@ def _shown(value: Any) -> str:
 
 _ADVICE = {
     "engine": "Redis and Valkey do not read each other's files",
-    "persistence": "the server would not load what the other kind has written, and start empty",
+    "persistence": "the server would not load what the other kind has written, and start empty; where purpose chose it, say it yourself",
     "namespace": "a volume can't move to another namespace",
     "storage_gib": "a StatefulSet's volumes keep the size they were made with",
     "storage_class": "a volume keeps the class it was made with",
