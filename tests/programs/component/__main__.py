@@ -22,5 +22,8 @@ cache = getattr(pulumi_caches.kubernetes, config.require("component"))("cache", 
 if backup := config.get_object("backup"):
     backup |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
     pulumi_caches.kubernetes.CacheBackup("cache", backup, opts)
+if monitoring := config.get_object("monitoring"):
+    monitoring |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
+    pulumi_caches.kubernetes.CacheMonitoring("cache", monitoring, opts)
 # What only watches a cache has none.
 pulumi.export("connection", getattr(cache, "connection", None))
