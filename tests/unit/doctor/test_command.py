@@ -48,7 +48,6 @@ def kubeconfig(tmp_path: Path) -> str:
         ({"cache": "[secret]"}, "no connections that caches export"),
         ([], "no connections that caches export"),
         ({**OURS, "port": "a-secret-word"}, "no connections that caches export"),
-        ({key: value for key, value in OURS.items() if key != "password"}, "the connection has no password"),
         (OURS, "no cluster was named: give --context NAME, of your kubeconfig, or --kubeconfig FILE"),
     ],
 )

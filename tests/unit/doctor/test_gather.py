@@ -86,6 +86,15 @@ def test_a_server_without_a_name_of_its_own_is_found_by_its_service(tmp_path: Pa
     assert [each["metadata"]["name"] for each in known(found.pods)] == ["cache-5b6-x"]
 
 
+def test_without_a_password_servers_are_not_asked_and_all_else_is_looked_at(tmp_path: Path) -> None:
+    kubectl = Recorded()
+    found = facts(tmp_path, kubectl, password=None)
+    assert isinstance(found.servers, NotKnown)
+    assert "existing_secret_read" in found.servers.why
+    assert kubectl.forwarded == []
+    assert len(known(found.pods)) == 2
+
+
 def test_no_pods_at_all_is_said_so(tmp_path: Path) -> None:
     assert facts(tmp_path, Recorded(pods=[])).pods == NotKnown("the cache has no pods")
 

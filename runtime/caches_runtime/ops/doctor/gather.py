@@ -5,7 +5,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 
 from caches_runtime.ops.doctor import objects
 from caches_runtime.ops.doctor.asking import Asking, Way
-from caches_runtime.ops.doctor.facts import Cache, Facts, NotKnown, Object
+from caches_runtime.ops.doctor.facts import Cache, Facts, NotKnown, Object, Server
 from caches_runtime.ops.doctor.kubectl import CouldNotLookError, Kubectl
 from caches_runtime.ops.migrate.link import Endpoint
 
@@ -72,17 +72,14 @@ class _InCluster:
 
     def facts(self) -> Facts:
         cache, namespace = self.connection.cache, self.connection.namespace
+        places = self._places(self.connection.servers)
+        pods = [pod for pod in self._listed("pods") if objects.name(pod) in dict(places)]
         asking = Asking(cache.engine, cache.mode, self.connection.login, cache.master_name)
-        servers, sentinels = self._places(self.connection.servers), self._places(self.connection.sentinels)
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            answers = threads.map(lambda place: asking.server(*place), servers)
-            watchers = threads.map(lambda place: asking.sentinel(*place), sentinels)
-        pods = [pod for pod in self._listed("pods") if objects.name(pod) in dict(servers)]
         return Facts(
             cache=cache,
             now=time.time(),
-            servers=list(answers),
-            sentinels=list(watchers),
+            servers=self._asked(asking.server, places),
+            sentinels=self._asked(asking.sentinel, self._places(self.connection.sentinels)),
             pods=pods or NotKnown("the cache has no pods"),
             nodes=self.kubectl.list("nodes"),
             budgets=self.kubectl.list("poddisruptionbudgets", namespace),
@@ -92,6 +89,12 @@ class _InCluster:
             exporters=self._serving("deployments"),
             rules=self._rules(),
         )
+
+    def _asked(self, ask: Callable[[str, Way], Server], places: Sequence[tuple[str, Way]]) -> Sequence[Server] | NotKnown:
+        if self.connection.cache.password and self.connection.login.password is None:
+            return NotKnown("the connection has no password: have the component read its Secret (existing_secret_read)")
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(lambda place: ask(*place), places))
 
     def _listed(self, kind: str) -> Sequence[Object]:
         found = self.kubectl.list(kind, self.connection.namespace)
@@ -175,12 +178,11 @@ def _connection(name: str, given: Mapping[str, Any], folder: Path) -> Connection
         master_name=given.get("master_name", ""),
         password=given.get("auth") != "none",
     )
-    if cache.password and "password" not in given:
-        raise CouldNotLookError(f"{cache.name}: the connection has no password: have the component read its Secret (existing_secret_read)")
     authority = None
     if cache.tls:
         authority = folder / f"{len(list(folder.iterdir()))}.crt"
-        authority.write_text(given.get("ca_pem") or Path(ssl.get_default_verify_paths().openssl_cafile).read_text())
+        public = ssl.get_default_verify_paths().cafile
+        authority.write_text(given.get("ca_pem") or (Path(public).read_text() if public else ""))
     login = Endpoint(host, port, given.get("username"), given.get("password"), cache.tls, authority=authority)
     servers = [Endpoint.parse(node) for node in given.get("nodes") or []] or [login]
     sentinels = [Endpoint.parse(node) for node in given.get("sentinels") or []]
