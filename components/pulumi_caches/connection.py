@@ -61,4 +61,4 @@ def when_ready(
 
 def host_of(connection: pulumi.Input[Connection]) -> pulumi.Output[str]:
     """Where a cache is; that is no secret."""
-    return pulumi.Output.unsecret(pulumi.Output.from_input(connection).apply(lambda known: str(known["host"])))
+    return pulumi.Output.unsecret(pulumi.Output.from_input(connection).apply(lambda known: str(known.get("host", ""))))
