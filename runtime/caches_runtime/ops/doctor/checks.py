@@ -31,5 +31,5 @@ CHECKS = (
     Check("pods", operation.pods, ("pods",)),
     Check("resources", operation.resources, ("pods",)),
     Check("image", operation.image, ("pods",)),
-    Check("version", operation.version, ("servers",)),
+    Check("version", operation.version, ("servers",), operation.ends_are_known),
 )

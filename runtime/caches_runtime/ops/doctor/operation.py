@@ -8,12 +8,13 @@ from caches_runtime.ops.doctor.facts import Facts, Server, known
 from caches_runtime.ops.doctor.findings import Finding, Severity
 
 _DAY = 24 * objects.HOUR
-# Below these the projects had ceased to mend what is found when this was written; of later ones nothing is said.
-_MENDED_FROM: dict[str, tuple[tuple[int, int], set[tuple[int, int]]]] = {
-    "redis": ((6, 2), {(7, 0)}),
-    "valkey": ((7, 2), set()),
-    "memcached": ((1, 6), set()),
-}
+# The oldest release that got fixes when this was written, and newer ones that did not; of all others nothing is said.
+_MENDED = {"redis": ((6, 2), {(7, 0)}), "memcached": ((1, 6), set[tuple[int, int]]())}
+
+
+def ends_are_known(facts: Facts) -> bool:
+    """For checks of old versions: of Valkey none had ended."""
+    return facts.cache.engine in _MENDED
 
 
 def is_monitored(facts: Facts) -> bool:
@@ -64,7 +65,7 @@ def version(facts: Facts) -> Iterator[Finding]:
     """The server's version still gets fixes, as far as is known."""
     for found in sorted({_version(facts.cache.engine, server) for server in facts.answering} - {""}):
         numbers = re.match(r"(\d+)\.(\d+)", found)
-        least, ended = _MENDED_FROM[facts.cache.engine]
+        least, ended = _MENDED[facts.cache.engine]
         release = (int(numbers[1]), int(numbers[2])) if numbers else least
         if release < least or release in ended:
             wanted = f"{'.'.join(map(str, least))} or newer"
