@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from caches_runtime.ops.cluster_state import Place, Wanted
+from caches_runtime.ops.doctor.asking import Asking
+from caches_runtime.ops.migrate.link import Endpoint
 from certificates import Certified, certify
 from common.waiting import until
 from pulumi_caches.kubernetes import tls_authority
 from pulumi_caches.kubernetes.sentinel_pod import SENTINEL_PORT
+from unit.cluster_nodes import PASSWORD as SYSTEM
+from unit.cluster_nodes import cluster_nodes
 from unit.memcached_servers import MemcachedPod
 from unit.sentinel.group import group
 from unit.servers import PASSWORD, Pod, find_programs, pods, pods_of
@@ -123,6 +129,22 @@ def test_sentinels_tell_of_the_master_and_of_their_majority() -> None:
         for pod in made.pods[1:]:
             made.sentinels[pod].process.kill()
         assert until(lambda: told()["majority"].startswith("NOQUORUM"), 20)
+
+
+def test_nodes_of_a_cluster_tell_how_many_slots_are_served() -> None:
+    with cluster_nodes("redis", "+@all") as nodes:
+        nodes.start(*Wanted(3, 0).places())
+        asking = Asking("redis", "cluster", Endpoint("", 0, "system", SYSTEM))
+
+        def told() -> Mapping[str, str]:
+            server = asking.server("pod", lambda: nullcontext((nodes.hosts.of(Place(0, 0)), 6379)))
+            assert server.problem == ""
+            return server.cluster
+
+        assert (told()["cluster_state"], told()["cluster_slots_ok"]) == ("fail", "0")
+        nodes.repair(3, 0)
+        assert until(lambda: told()["cluster_state"] == "ok", 20)
+        assert told()["cluster_slots_ok"] == "16384"
 
 
 def test_memcached_tells_what_checks_ask_for(shard: MemcachedPod) -> None:
