@@ -25,6 +25,10 @@ _READABLE = (b"+", b"-", b"VERSION", b"CLIENT_ERROR", b"SERVER_ERROR", b"ERROR")
 _PROBLEMS = (redis.RedisError, OSError, EOFError)
 
 
+class UnreachableError(Exception):
+    """There is no way to a server. Not an OSError: what goes wrong on a way that there is tells something of the server."""
+
+
 @dataclass(frozen=True)
 class Asking:
     """How the servers of one cache are asked."""
@@ -37,17 +41,23 @@ class Asking:
 
     def server(self, pod: str, way: Way) -> Server:
         """All that is asked of a server."""
-        answered = self._answers(Server(pod), way, self._memcached if self.engine == "memcached" else self._redis)
-        tls, hello = self.login.tls, b"version\r\n" if self.engine == "memcached" else b"PING\r\n"
-        return replace(
-            answered,
-            serves_strangers=_greeting(way, hello, tls).startswith(_SERVED),
-            answers_plaintext=tls and _greeting(way, hello, False).startswith(_READABLE),
-        )
+        hello, ask = (b"version\r\n", self._memcached) if self.engine == "memcached" else (b"PING\r\n", self._redis)
+        tls = self.login.tls
+        try:
+            return replace(
+                self._answers(Server(pod), way, ask),
+                serves_strangers=_greeting(way, hello, tls).startswith(_SERVED),
+                answers_plaintext=tls and _greeting(way, hello, False).startswith(_READABLE),
+            )
+        except UnreachableError as error:
+            return Server(pod, problem=str(error))
 
     def sentinel(self, pod: str, way: Way) -> Server:
         """What a sentinel knows of the master, and whether it finds a majority."""
-        return self._answers(Server(pod), way, self._sentinel)
+        try:
+            return self._answers(Server(pod), way, self._sentinel)
+        except UnreachableError as error:
+            return Server(pod, problem=str(error))
 
     def _answers(self, server: Server, way: Way, ask: Callable[[Server, Endpoint], Server]) -> Server:
         certificate = _certificate(way, str(self.login.authority)) if self.login.tls else None

@@ -5,9 +5,11 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from caches_runtime.ops.doctor.asking import UnreachableError
 from caches_runtime.ops.doctor.facts import NotKnown, Object
 
 _SECONDS = 20
@@ -56,16 +58,21 @@ class Kubectl:
 
     @contextlib.contextmanager
     def forward(self, namespace: str, pod: str, port: int) -> Iterator[int]:
-        """A port of this machine that leads to one of a pod's, until the block ends. Raises OSError."""
-        words = ["kubectl", *self._named, f"--namespace={namespace}", "port-forward", "--address=127.0.0.1", f"pod/{pod}", f":{port}"]
+        """A port of this machine that leads to one of a pod's, until the block ends. Raises UnreachableError."""
+        where = [f"--namespace={namespace}", "--address=127.0.0.1", f"pod/{pod}", f":{port}"]
+        words = ["kubectl", *self._named, "port-forward", *where]
         with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forwarding:
+            # A node that is lost says nothing.
+            limit = threading.Timer(_SECONDS, forwarding.kill)
+            limit.start()
             try:
-                assert forwarding.stdout is not None  # noqa: S101 - for the type checker
-                said = forwarding.stdout.readline()
+                said = forwarding.stdout.readline() if forwarding.stdout else ""
+                limit.cancel()
                 if not (found := _FORWARDING.match(said)):
-                    raise OSError(f"pod {pod} can't be reached: {said.strip() or 'kubectl port-forward said nothing'}")
+                    raise UnreachableError(f"the pod can't be reached: {said.strip() or f'nothing within {_SECONDS} s'}")
                 yield int(found[1])
             finally:
+                limit.cancel()
                 forwarding.terminate()
 
     def _list(self, kind: str, *where: str) -> Sequence[Object] | NotKnown:
