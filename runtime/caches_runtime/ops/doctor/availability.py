@@ -8,6 +8,7 @@ from caches_runtime.ops.doctor.facts import Facts, Object, known
 from caches_runtime.ops.doctor.findings import Finding, Severity
 
 SLOTS = 16_384
+_MASTERS = "masters"
 
 
 def is_sentinel(facts: Facts) -> bool:
@@ -117,7 +118,9 @@ def _together(facts: Facts, places: Mapping[str, str], what: str, severity: Seve
         if count >= too_many:
             there = ", ".join(pod for pod in pods if places[pod] == place)
             found = f"{title}: {count} of {len(pods)} on {what} {place or '(none)'}: {there}"
-            yield Finding(severity, found, f"fewer than {too_many} on one", remedy)
+            # Masters move, pods don't: where all pods are apart, masters may have gathered by failing over.
+            advice = f"`CLUSTER FAILOVER` on a replica on another {what}" if title == _MASTERS else remedy
+            yield Finding(severity, found, f"fewer than {too_many} on one", advice)
 
 
 def _groups(facts: Facts) -> Iterator[tuple[str, list[str], int]]:
@@ -131,4 +134,4 @@ def _groups(facts: Facts) -> Iterator[tuple[str, list[str], int]]:
         shards[objects.owner(pod)].append(objects.name(pod))
     yield from ((f"shard {shard}", pods, len(pods)) for shard, pods in shards.items())
     masters = [server.name for server in facts.masters if server.name in names]
-    yield "masters", masters, len(masters) // 2 + 1
+    yield _MASTERS, masters, len(masters) // 2 + 1
