@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from availability import unavailable
+from caches_runtime.ops.doctor.asking import UnreachableError
+from caches_runtime.ops.doctor.kubectl import Kubectl
 from common import go_build
 
 CACHES = [sys.executable, "-c", "from caches_runtime.cli import main; main()"]
@@ -39,6 +41,16 @@ def kubeconfig(tmp_path: Path) -> str:
     file = tmp_path / "kubeconfig"
     file.write_text(KUBECONFIG)
     return f"--kubeconfig={file}"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A search path with a real kubectl."""
+    if not go_build.cached(["node"]):
+        unavailable("kubectl has not been built yet (tools/build)")
+    # One program, which is kubectl when it is called so.
+    (tmp_path / "kubectl").symlink_to(go_build.build(["node"])["node"] / "node")
+    return f"{tmp_path}:{os.environ['PATH']}"
 
 
 @pytest.mark.parametrize(
@@ -70,15 +82,18 @@ def test_without_kubectl_it_says_so(tmp_path: Path, kubeconfig: str) -> None:
     assert (done.returncode, done.stderr) == (2, "could not look: `kubectl` is not on PATH, and the cluster is asked by it\n")
 
 
-def test_a_cluster_that_does_not_answer_is_said_so(tmp_path: Path, kubeconfig: str) -> None:
-    if not go_build.cached(["node"]):
-        unavailable("kubectl has not been built yet (tools/build)")
-    # One program, which is kubectl when it is called so.
-    (tmp_path / "kubectl").symlink_to(go_build.build(["node"])["node"] / "node")
-    done = doctor(OURS, kubeconfig, path=f"{tmp_path}:{os.environ['PATH']}")
+def test_a_cluster_that_does_not_answer_is_said_so(path: str, kubeconfig: str) -> None:
+    done = doctor(OURS, kubeconfig, path=path)
     assert done.returncode == 2
     assert "could not look: the cluster can't be asked: `kubectl get pods`: " in done.stderr
     assert "127.0.0.1:1" in done.stderr
+
+
+def test_a_pod_that_there_is_no_way_to_is_said_so(path: str, kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", path)
+    kubectl = Kubectl(None, kubeconfig.removeprefix("--kubeconfig="))
+    with pytest.raises(UnreachableError, match=r"the pod can't be reached: .*127\.0\.0\.1:1"), kubectl.forward("shop", "cache-0", 6379):
+        pass
 
 
 def test_people_get_a_table_without_colours_where_it_is_piped() -> None:
