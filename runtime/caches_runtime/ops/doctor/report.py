@@ -50,8 +50,8 @@ def _as_table(cache: Cache, outcomes: Sequence[Outcome]) -> None:
         console.width = _WIDTH
     missing = _missing(outcomes)
     in_order = [outcome for outcome in outcomes if not outcome.findings and not outcome.not_checked]
-    kind = f"{cache.engine}, {cache.mode}, {f'purpose {cache.purpose}' if cache.purpose else 'no purpose'}"
-    console.print(f"[bold]{cache.name}[/bold] ({kind}): {len(missing)} missing, {len(in_order)} checks in order", soft_wrap=True)
+    kind = [cache.engine, cache.mode, *([f"purpose {cache.purpose or 'not said'}"] if cache.speaks_redis else [])]
+    console.print(f"[bold]{cache.name}[/bold] ({', '.join(kind)}): {len(missing)} missing, {len(in_order)} checks in order", soft_wrap=True)
     if missing:
         table = Table("severity", "check", "found", "wanted", "what to do", box=None, padding=(0, 2, 0, 0))
         for outcome, finding in missing:
