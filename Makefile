@@ -8,7 +8,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status password clean test test-unit test-engine test-cluster test-faults lint format bench bench-failover environment cluster
+.PHONY: help up preview down status doctor password clean test test-unit test-engine test-cluster test-faults lint format bench bench-failover environment cluster
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ down: ## Destroy STACK, and the embedded cluster with the last one
 
 status: ## Show the cluster, the stack's pods and how to connect
 	@$(PYTHON) tools/stack status
+
+doctor: ## Print what the running caches miss of the best practices
+	@$(PYTHON) tools/stack doctor
 
 password: ## Print the password of CACHE
 	@$(PYTHON) tools/stack password

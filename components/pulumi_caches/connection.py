@@ -49,6 +49,8 @@ class Connection(TypedDict):
     """kubernetes, aws, azure or gcp."""
     region: NotRequired[str]
     """The cloud's region."""
+    purpose: NotRequired[str]
+    """cache, session or queue; absent where nobody said what it is for."""
 
 
 def when_ready(
@@ -69,3 +71,8 @@ def when_ready(
 def promised_engine(connection: pulumi.Output[Any]) -> str | None:
     """The engine of a connection that need not be known yet; None when it is not as a component of this program exports it."""
     return _ENGINES.get(connection)
+
+
+def host_of(connection: pulumi.Input[Connection]) -> pulumi.Output[str]:
+    """Where a cache is; that is no secret."""
+    return pulumi.Output.unsecret(pulumi.Output.from_input(connection).apply(lambda known: str(known.get("host", ""))))

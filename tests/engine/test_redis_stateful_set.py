@@ -79,6 +79,7 @@ CASES: dict[str, dict[str, Any]] = {
         "extra_config": ["client-output-buffer-limit replica 256mb 64mb 60"],
     },
     "memory-only": {"persistence": "none"},
+    "purpose-cache": {"purpose": "cache"},
     "tls": {"tls_secret_name": "certificate", "tls_secret_read": False, "replicas": 1, "password_version": 2},
 }
 

@@ -68,6 +68,7 @@ def test_connection_arrives_in_camel_case_and_secret(program: Program) -> None:
         "nodes": [f"{pod}.cache-headless.foreign.svc:6379" for pod in ("cache-0", "cache-replica-0", "cache-replica-1")],
         "tls": False,
         "provider": "kubernetes",
+        "purpose": "cache",
     }
     exported = program.pulumi("stack", "export").stdout
     assert password not in exported

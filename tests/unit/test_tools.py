@@ -73,6 +73,8 @@ def test_a_stack_that_does_not_exist_is_refused_before_anything_is_made(home: Pa
         (["stack", "up", "--cache", "nope"], {}, 2, "unrecognized arguments: --cache nope"),
         (["stack", "status"], {"STACK": "nope"}, 1, "error: STACK=nope: there is no Pulumi.nope.yaml"),
         (["stack", "status"], {"RENDER": "true"}, 1, "error: RENDER=true: must be 1"),
+        (["stack", "doctor"], {"STACK": "nope"}, 2, "error: STACK=nope: there is no Pulumi.nope.yaml"),
+        (["stack", "doctor"], {"RENDER": "1"}, 2, "error: RENDER=1: manifests are only rendered, nothing runs that could be looked at"),
         (["stack", "password", "--cache", "nope"], {"RENDER": "1"}, 1, "error: stack dev is not deployed: `make up STACK=dev`"),
         (
             ["stack", "password"],

@@ -125,6 +125,14 @@ def connections(stack: Stack) -> dict[str, dict[str, Any]]:
     return dict(outputs.get("connections", {}))
 
 
+def doctor(stack: Stack, *, json_output: bool) -> int:
+    """Has `caches doctor` look at the caches; its exit code. Passwords go by its standard input."""
+    caches = paths.CHECKOUT / ".venv" / "bin" / "caches"
+    options = ["--connections=-", stack.target.named, *(["--json"] if json_output else [])]
+    words = target.command(stack.target, [caches, "doctor", *options])
+    return subprocess.run(words, input=json.dumps(connections(stack)), text=True).returncode
+
+
 def is_deployed(stack: Stack) -> bool:
     """Whether there is anything to ask."""
     return exists(stack) and target.runs(stack.target)

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import subprocess
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 from common import paths
 from common.console import Failure, fail_with, say, table
@@ -31,7 +32,7 @@ def main() -> int:
             )
         if name == "password":
             command.add_argument("--cache", default=os.environ.get("CACHE"), help="which (default: $CACHE, else the first)")
-        if name == "status":
+        if name in ("status", "doctor"):
             command.add_argument("--json", action="store_true", help="for programs")
     arguments = parser.parse_args()
     try:
@@ -114,6 +115,20 @@ def _password(arguments: argparse.Namespace) -> None:
     print(found[cache]["password"])
 
 
+def _doctor(arguments: argparse.Namespace) -> NoReturn:
+    """print what the running caches miss of the best practices: ends with 0 for nothing, 1 for something, 2 when it can't look"""
+    try:
+        if stack.target_of(arguments.stack).renders:
+            raise Failure("RENDER=1: manifests are only rendered, nothing runs that could be looked at")
+        opened = _open(arguments)
+        if not stack.is_deployed(opened):
+            raise Failure(f"stack {arguments.stack} is not deployed: `make up STACK={arguments.stack}`")
+        sys.exit(stack.doctor(opened, json_output=arguments.json))
+    except Failure as error:
+        fail_with(error)
+        sys.exit(2)
+
+
 def _pods(opened: stack.Stack) -> list[dict[str, Any]]:
     namespaces = {
         connection["host"].split(".")[-2] for connection in stack.connections(opened).values() if connection["provider"] == "kubernetes"
@@ -151,6 +166,7 @@ _COMMANDS = {
     "down": _down,
     "status": _status,
     "password": _password,
+    "doctor": _doctor,
     "environment": _environment,
     "clean": _clean,
 }

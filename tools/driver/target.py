@@ -39,6 +39,11 @@ class Target:
         return self.label == "render"
 
     @property
+    def named(self) -> str:
+        """The option by which `caches` is told which cluster this is."""
+        return f"--kubeconfig={self.environment['CACHES_KUBECONFIG']}" if self.embedded else f"--context={self.environment['KUBE_CONTEXT']}"
+
+    @property
     def kind(self) -> bool:
         return self.label == f"context kind-{KIND_CLUSTER}"
 

@@ -7,13 +7,14 @@ from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
 from pulumi_caches.kubernetes.operator_limits import Operator, OperatorMode
 from pulumi_caches.kubernetes.placement import Spread, Toleration
+from pulumi_caches.kubernetes.purpose import EvictionPolicy, Persistence, Purpose
 from pulumi_caches.kubernetes.redis_cluster_with_init import RedisClusterWithInit, RedisClusterWithInitArgs
 from pulumi_caches.kubernetes.redis_operator_chart import RedisOperatorChart, RedisOperatorChartArgs
 from pulumi_caches.kubernetes.redis_operator_cluster import RedisOperatorCluster, RedisOperatorClusterArgs
 from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisStatefulSetArgs
 from pulumi_caches.kubernetes.scrape import Scrape
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
-from pulumi_caches.kubernetes.server import AofFsync, Engine, EvictionPolicy, Persistence
+from pulumi_caches.kubernetes.server import AofFsync, Engine
 
 __all__ = [
     "AofFsync",
@@ -32,6 +33,7 @@ __all__ = [
     "Operator",
     "OperatorMode",
     "Persistence",
+    "Purpose",
     "RedisClusterWithInit",
     "RedisClusterWithInitArgs",
     "RedisOperatorChart",

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.connection import Connection, promised_engine
+from pulumi_caches.connection import Connection, host_of, promised_engine
 from pulumi_caches.kubernetes import labels, pod
 from pulumi_caches.kubernetes.backup_bucket import BackupBucketArgs, Bucket, read_bucket
 from pulumi_caches.kubernetes.credentials import KEY_PATTERN, KEY_RULE, from_secret
@@ -104,7 +104,8 @@ class CacheBackup(pulumi.ComponentResource):
         for suffix, what, schedule in runs:
             if schedule is not None:
                 spec = plan.cron_job_spec(what, schedule, suspended=what == "restore")
-                k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=plan.metadata(suffix), spec=spec, opts=after)
+                metadata = {**plan.metadata(suffix), "annotations": {labels.CACHE: host_of(plan.connection)}}
+                k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=metadata, spec=spec, opts=after)
         if plan.metrics:
             metadata = plan.metadata("-metrics")
             k8s.apps.v1.Deployment(f"{name}-backup-metrics", metadata=metadata, spec=plan.deployment_spec(), opts=after)

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import DNS_LABEL, Arguments
-from pulumi_caches.connection import Connection
+from pulumi_caches.connection import Connection, host_of
 from pulumi_caches.kubernetes import exporter, labels
 from pulumi_caches.kubernetes.alerts import RULES_FILE, ThresholdArgs, Thresholds, read_disabled, read_thresholds, rule_groups
 from pulumi_caches.kubernetes.cache_backup import metrics_selector
@@ -109,7 +109,7 @@ class CacheMonitoring(pulumi.ComponentResource):
 
         service = None if plan.sidecars else _make_exporter(plan, cache, connection, child)
         plan.make_scrape(of_cache, child)
-        plan.make_rules(of_cache, child)
+        plan.make_rules(of_cache, connection, child)
         if plan.dashboards:
             metadata = plan.metadata("dashboards", grafana_dashboard="1")
             files = of_cache(lambda cache: dashboards(cache, plan.clouds_dashboard))
@@ -136,7 +136,7 @@ def _make_exporter(
     )
     k8s.apps.v1.Deployment(
         f"{plan.name}-exporter",
-        metadata=plan.metadata("exporter"),
+        metadata={**plan.metadata("exporter"), "annotations": {labels.CACHE: host_of(connection)}},
         spec=pulumi.Output.all(cache, secret.metadata["name"]).apply(lambda known: plan.deployment_spec(*known)),
         opts=opts,
     )
@@ -193,25 +193,28 @@ class _Plan:
             spec = of_cache(
                 lambda cache: pod_monitor(cache) if self.sidecars else monitor(self.scrape, cache, cache.targets, self.selector)
             )
-            self._custom_resource("monitor", kind, "", spec, opts)
+            self._custom_resource("monitor", kind, self.metadata(""), spec, opts)
             if self.backup:
                 spec = of_cache(lambda cache: monitor(self.scrape, cache, cache.backup_targets, metrics_selector(self.backup)))
-                self._custom_resource("backup-monitor", kind, "backup", spec, opts)
+                self._custom_resource("backup-monitor", kind, self.metadata("backup"), spec, opts)
 
-    def make_rules(self, of_cache: Callable[..., pulumi.Output[Any]], opts: pulumi.ResourceOptions) -> None:
+    def make_rules(
+        self, of_cache: Callable[..., pulumi.Output[Any]], connection: pulumi.Output[Connection], opts: pulumi.ResourceOptions
+    ) -> None:
         def groups(cache: Monitored) -> dict[str, Any]:
             return rule_groups(cache, self.thresholds, self.disabled_alerts, self.alert_labels, self.runbooks)
 
+        told = {"annotations": {labels.CACHE: host_of(connection)}}
         if self.rules is RuleFormat.PROMETHEUS_RULE:
-            self._custom_resource("rules", "PrometheusRule", "", of_cache(groups), opts)
+            self._custom_resource("rules", "PrometheusRule", {**self.metadata(""), **told}, of_cache(groups), opts)
         else:
             files = of_cache(lambda cache: {RULES_FILE: as_yaml(groups(cache))})
-            k8s.core.v1.ConfigMap(f"{self.name}-rules", metadata=self.metadata("rules"), data=files, opts=opts)
+            k8s.core.v1.ConfigMap(f"{self.name}-rules", metadata={**self.metadata("rules"), **told}, data=files, opts=opts)
 
-    def _custom_resource(self, what: str, kind: str, suffix: str, spec: pulumi.Output[Any], opts: pulumi.ResourceOptions) -> None:
-        k8s.apiextensions.CustomResource(
-            f"{self.name}-{what}", api_version=MONITOR_API, kind=kind, metadata=self.metadata(suffix), spec=spec, opts=opts
-        )
+    def _custom_resource(
+        self, what: str, kind: str, metadata: dict[str, Any], spec: pulumi.Output[Any], opts: pulumi.ResourceOptions
+    ) -> None:
+        k8s.apiextensions.CustomResource(f"{self.name}-{what}", api_version=MONITOR_API, kind=kind, metadata=metadata, spec=spec, opts=opts)
 
 
 def _ports(cache: Monitored) -> list[dict[str, Any]]:

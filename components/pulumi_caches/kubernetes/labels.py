@@ -6,6 +6,8 @@ COMPONENT = "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 # Set by Kubernetes on each pod of a StatefulSet.
 POD = "statefulset.kubernetes.io/pod-name"
+# Annotation of what backs a cache up or monitors it: the host of its connection, by which `caches doctor` finds it.
+CACHE = "pulumi-caches/cache"
 
 
 def selector(application: str, instance: str, component: str | None = None) -> dict[str, str]:

@@ -191,6 +191,8 @@ class _Plan:
                 connection |= {"sentinels": addresses(found.sentinels), "master_name": found.master_name}
             if password is not None:
                 connection["password"] = password
+            if self.asked.server.purpose:
+                connection["purpose"] = self.asked.server.purpose.value
             return connection
 
         return when_ready(connect, self.asked.server.engine.value, [self.namespace, password], ready)

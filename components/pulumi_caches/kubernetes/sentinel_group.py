@@ -280,6 +280,8 @@ class _Plan:
             }
             if password is not None:
                 connection["password"] = password
+            if self.server.purpose:
+                connection["purpose"] = self.server.purpose.value
             if authority_pem is not None:
                 connection["ca_pem"] = authority_pem
             if self.exporter:

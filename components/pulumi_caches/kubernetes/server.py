@@ -12,6 +12,7 @@ import pulumi
 
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes.extra_config import read_extra_config
+from pulumi_caches.kubernetes.purpose import EvictionPolicy, Persistence, Purpose, read_purpose
 
 
 class Engine(StrEnum):
@@ -19,32 +20,6 @@ class Engine(StrEnum):
 
     REDIS = "redis"
     VALKEY = "valkey"
-
-
-class Persistence(StrEnum):
-    """What is written to disk."""
-
-    NONE = "none"
-    """Nothing: a restarted pod starts empty."""
-    RDB = "rdb"
-    """Snapshots at the save points: a crash loses what came after the last."""
-    AOF = "aof"
-    """An append-only file: a crash loses at most a second (with aof_fsync everysec)."""
-    AOF_AND_RDB = "aof+rdb"
-    """Both: the append-only file is loaded, the snapshots are for backups."""
-
-
-class EvictionPolicy(StrEnum):
-    """What the server removes when maxmemory is reached."""
-
-    NOEVICTION = "noeviction"
-    ALLKEYS_LRU = "allkeys-lru"
-    ALLKEYS_LFU = "allkeys-lfu"
-    ALLKEYS_RANDOM = "allkeys-random"
-    VOLATILE_LRU = "volatile-lru"
-    VOLATILE_LFU = "volatile-lfu"
-    VOLATILE_RANDOM = "volatile-random"
-    VOLATILE_TTL = "volatile-ttl"
 
 
 class AofFsync(StrEnum):
@@ -91,12 +66,14 @@ class ServerArgs(TypedDict):
     """CPU limit of each server in cores. Default: none, because throttling shows as latency."""
     maxmemory_mib: NotRequired[int]
     """Memory for data in MiB, at most 90 % of memory_gib. Default: 75 % of memory_gib."""
+    purpose: NotRequired[Purpose]
+    """cache, session or queue: chooses maxmemory_policy and persistence where they are not given. Default: none, nothing is lost."""
     maxmemory_policy: NotRequired[EvictionPolicy]
-    """What to remove when maxmemory is reached. Default: noeviction (writes fail, no data is removed)."""
+    """What to remove when maxmemory is reached. Default: noeviction (writes fail); purpose cache allkeys-lru, session volatile-lru."""
     maxmemory_samples: NotRequired[int]
     """Keys looked at for an eviction, 1 to 64. Default: 5."""
     persistence: NotRequired[Persistence]
-    """none, rdb, aof or aof+rdb. Can't change between rdb and the other two once there is data. Default: aof."""
+    """none, rdb, aof or aof+rdb. Can't change between rdb and the other two once there is data. Default: aof; purpose cache rdb."""
     aof_fsync: NotRequired[AofFsync]
     """always, everysec or no. Default: everysec."""
     rdb_save_points: NotRequired[list[str]]
@@ -139,6 +116,7 @@ class Server:
     cpu_request: float
     cpu_limit: float | None
     maxmemory_mib: int
+    purpose: Purpose | None
     maxmemory_policy: EvictionPolicy
     maxmemory_samples: int
     persistence: Persistence
@@ -186,6 +164,7 @@ def read_server(arguments: Arguments) -> Server:
         * arguments.number("memory_gib", 1, MEMORY_GIB_MINIMUM, MEMORY_GIB_MAXIMUM, "an empty server with its buffers takes 64 MiB")
     )
     cpu_request, cpu_limit = read_cpu(arguments)
+    purpose, maxmemory_policy, persistence = read_purpose(arguments)
     server = Server(
         engine=arguments.choice("engine", Engine.REDIS),
         image_pull_secrets=tuple(arguments.texts("image_pull_secrets", [])),
@@ -193,9 +172,10 @@ def read_server(arguments: Arguments) -> Server:
         cpu_request=cpu_request,
         cpu_limit=cpu_limit,
         maxmemory_mib=_read_maxmemory(arguments, memory_mib),
-        maxmemory_policy=arguments.choice("maxmemory_policy", EvictionPolicy.NOEVICTION),
+        purpose=purpose,
+        maxmemory_policy=maxmemory_policy,
         maxmemory_samples=arguments.whole("maxmemory_samples", 5, 1, 64),
-        persistence=arguments.choice("persistence", Persistence.AOF),
+        persistence=persistence,
         aof_fsync=arguments.choice("aof_fsync", AofFsync.EVERYSEC),
         rdb_save_points=_read_save_points(arguments),
         io_threads=arguments.whole("io_threads", 1, 1, 128),

@@ -152,7 +152,7 @@ def _shown(value: Any) -> str:
 
 _ADVICE = {
     "engine": "Redis and Valkey do not read each other's files",
-    "persistence": "the server would not load what the other kind has written, and start empty",
+    "persistence": "the server would not load what the other kind has written, and start empty; where purpose chose it, say it yourself",
     "namespace": "a volume can't move to another namespace",
     "storage_gib": "a volume can't shrink",
     "storage_class": "a volume keeps the class it was made with",
