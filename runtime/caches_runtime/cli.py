@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from caches_runtime import backup_cli, cluster_cli, migrate_cli
+from caches_runtime import backup_cli, cluster_cli, migrate_cli, warmup_cli
 
 PASSWORD_FILE = Path("/etc/cache/credentials/system-password")
 
@@ -15,6 +15,7 @@ main = typer.Typer(help="Keeps caches whole.", no_args_is_help=True, pretty_exce
 main.add_typer(cluster_cli.commands, name="cluster")
 main.add_typer(backup_cli.commands, name="backup")
 main.command()(migrate_cli.migrate)
+main.command()(warmup_cli.warmup)
 
 
 @main.command()
