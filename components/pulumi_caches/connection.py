@@ -1,9 +1,11 @@
 """What every cache exports and every consumer takes: how to reach it, the same in a pod or in a cloud."""
 
 from collections.abc import Callable, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
+
+from pulumi_caches.arguments import Arguments
 
 
 class Connection(TypedDict):
@@ -55,3 +57,15 @@ def when_ready(
     secret = pulumi.Output.secret(None)
     known = pulumi.Output.all(*parts, secret, *[resource.urn for resource in ready])
     return known.apply(lambda values: connect(*values[: len(parts)]))
+
+
+def read_connection(arguments: Arguments, key: str, problem: Callable[[Connection], str]) -> pulumi.Input[Connection]:
+    """A cache's connection. A plain one is refused at once when `problem` says why; an Output is for who gets to know it."""
+    connection: Any = arguments.value(key, None)
+    if isinstance(connection, dict):
+        if said := problem(cast("Connection", connection)):
+            # Without its value: it holds the password.
+            arguments.refuse(key, said, shown=False)
+    elif not isinstance(connection, pulumi.Output):
+        arguments.refuse(key, "must be what a cache's component exports as connection")
+    return cast("pulumi.Input[Connection]", connection)

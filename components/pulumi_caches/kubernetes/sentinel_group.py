@@ -23,6 +23,7 @@ from pulumi_caches.kubernetes.ip_families import IpFamilyArgs, read_ip_families
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
+from pulumi_caches.kubernetes.rights import make_rights, token_volume
 from pulumi_caches.kubernetes.sentinel_pod import ANNOUNCE_ADVICE, SENTINEL_PORT, Announce, Sentinel
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
@@ -108,7 +109,7 @@ class SentinelGroup(pulumi.ComponentResource):
             suffix: k8s.core.v1.Service(f"{name}{suffix}", metadata=plan.metadata(suffix), spec={**spec, **plan.ip_families}, opts=child)
             for suffix, spec in plan.service_specs().items()
         }
-        rights = sentinel_pod.make_rights(name, plan.metadata(), plan.pods, child)
+        rights = make_rights(name, plan.metadata(), sentinel_pod.rights_of(name, plan.pods), child)
         certificate = find_certificate(name, plan.tls, plan.hosts, plan.metadata(), child, peers=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         servers = k8s.apps.v1.StatefulSet(
@@ -215,7 +216,7 @@ class _Plan:
         return {"max_unavailable": 1 if self.evictable else 0, "selector": {"match_labels": self.selector}}
 
     def stateful_set_spec(self, volumes: list[dict[str, Any]]) -> dict[str, Any]:
-        kept = [*volumes, sentinel_pod.token_volume()]
+        kept = [*volumes, token_volume()]
         spec = pod.server_pod(
             self.server,
             self.image,

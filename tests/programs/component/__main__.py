@@ -22,5 +22,9 @@ cache = getattr(pulumi_caches.kubernetes, config.require("component"))("cache", 
 if backup := config.get_object("backup"):
     backup |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
     pulumi_caches.kubernetes.CacheBackup("cache", backup, opts)
+if warmup := config.get_object("warmup"):
+    warmup |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
+    warm = pulumi_caches.kubernetes.CacheWarmup("cache", warmup, opts)
+    pulumi.export("warm", warm.connection)
 # What only watches a cache has none.
 pulumi.export("connection", getattr(cache, "connection", None))

@@ -186,11 +186,22 @@ def postgresql() -> Iterator[str]:
             os.chown(here, 65534, 65534)
         Path(here, "password").write_text(PASSWORD)
         Path(here, "password").chmod(0o644)
-        made = [*user, programs / "initdb", "-D", folder, "-U", "shop", "-A", "scram-sha-256", f"--pwfile={here}/password", "--no-sync"]
+        made: list[str | Path] = [
+            *user,
+            programs / "initdb",
+            "-D",
+            folder,
+            "-U",
+            "shop",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={here}/password",
+            "--no-sync",
+        ]
         subprocess.run([*made, "--encoding=UTF8", "--locale=C.UTF-8"], check=True, capture_output=True, cwd=here)
         log = Path(here, "log")
         with log.open("wb") as output:
-            started = [*user, programs / "postgres", "-D", folder, "-h", host, "-k", here, "-F"]
+            started: list[str | Path] = [*user, programs / "postgres", "-D", folder, "-h", host, "-k", here, "-F"]
             process = subprocess.Popen(started, stdout=output, stderr=output, cwd=here)
         try:
             ready = "ready to accept connections"
