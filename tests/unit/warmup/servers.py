@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from typing import Any
 
 from availability import unavailable
 from caches_runtime.ops.backup.cache import Cache
+from caches_runtime.ops.cluster_state import Wanted
 from caches_runtime.ops.warmup.cache_source import open_cache
 from caches_runtime.ops.warmup.entries import Source
 from caches_runtime.ops.warmup.sql_source import open_database
@@ -24,6 +26,8 @@ from caches_runtime.ops.warmup.text_source import open_file, open_url
 from caches_runtime.ops.warmup.warmup import Done, Settings, WarmUp
 from certificates import Certified
 from common.waiting import until
+from unit.backup.caches import clustered
+from unit.cluster_nodes import Nodes, cluster_nodes
 from unit.migrate.servers import PASSWORD, address
 from unit.servers import find_programs
 
@@ -95,6 +99,16 @@ def command(folder: Path, connection: dict[str, Any], *words: str) -> subprocess
 
 
 @contextmanager
+def three_masters() -> Iterator[tuple[Nodes, dict[str, Any]]]:
+    """A cluster, and its connection."""
+    with cluster_nodes("redis", "+@all") as nodes:
+        places = list(Wanted(3, 0).places())
+        nodes.start(*places)
+        nodes.repair(3, 0)
+        yield nodes, clustered(nodes, *places)
+
+
+@contextmanager
 def web(*answers: Any) -> Iterator[str]:
     """A web server that gives these answers, the last one for ever: bytes, a status, or a function of the request."""
     left = list(answers)
@@ -161,8 +175,6 @@ def memcached(*options: str, login: bool = True, certificate: Certified | None =
 
 
 def _listens(host: str) -> bool:
-    import socket
-
     try:
         with socket.create_connection((host, 11211), 1):
             return True

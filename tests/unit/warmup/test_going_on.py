@@ -14,11 +14,10 @@ import pytest
 from caches_runtime.ops.migrate.errors import InterruptedMigrationError
 from caches_runtime.ops.warmup.checkpoint import PREFIX
 from common.waiting import until
-from unit.backup.caches import clustered, standalone
-from unit.cluster_nodes import cluster_nodes
+from unit.backup.caches import standalone
 from unit.migrate.servers import Server, fill, same, server
 from unit.migrate.test_migration import nodes_of
-from unit.warmup.servers import command, file, many, memcached, warm, web
+from unit.warmup.servers import command, file, many, memcached, three_masters, warm, web
 
 KEYS = 20_000
 
@@ -127,10 +126,7 @@ def test_a_source_that_has_changed_is_read_from_the_beginning(target: Server, tm
 
 def test_a_master_of_a_cluster_that_has_lost_its_data_is_filled_again(tmp_path: Path) -> None:
     (tmp_path / "warm.jsonl").write_bytes(many(KEYS))
-    with cluster_nodes("redis", "+@all") as nodes:
-        nodes.start(*nodes_of(3))
-        nodes.repair(3, 0)
-        connection = clustered(nodes, *nodes_of(3))
+    with three_masters() as (nodes, connection):
         interrupt(connection, tmp_path / "warm.jsonl")
         said: list[str] = []
         interrupted = warm(connection, file(tmp_path / "warm.jsonl"), said)

@@ -16,11 +16,9 @@ import sqlalchemy as sa
 from certificates import certify
 from common.waiting import until
 from pymemcache.client.hash import HashClient  # type: ignore[import-untyped]
-from unit.backup.caches import clustered, standalone
-from unit.cluster_nodes import Nodes, cluster_nodes
+from unit.backup.caches import standalone
 from unit.migrate.servers import Server, fill, same, server
-from unit.migrate.test_migration import nodes_of
-from unit.warmup.servers import KEYS, cache, database, file, lines, many, memcached, postgresql, url, warm, web
+from unit.warmup.servers import KEYS, cache, database, file, lines, many, memcached, postgresql, three_masters, url, warm, web
 
 ALL_TYPES = [
     {"key": "text", "value": "ä value", "ttl": 100},
@@ -37,14 +35,6 @@ ALL_TYPES = [
 @pytest.fixture
 def target() -> Iterator[Server]:
     with server("redis") as made:
-        yield made
-
-
-@pytest.fixture
-def nodes() -> Iterator[Nodes]:
-    with cluster_nodes("redis", "+@all") as made:
-        made.start(*nodes_of(3))
-        made.repair(3, 0)
         yield made
 
 
@@ -73,13 +63,14 @@ def test_a_file_with_every_type(engine: str, packed: bool, tmp_path: Path) -> No
         assert warm(standalone(target), file(path)).there == 8
 
 
-def test_a_cluster(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "warm.json").write_bytes(lines(*ALL_TYPES) + many())
-    done = warm(clustered(nodes, *nodes_of(3)), file(tmp_path / "warm.json"))
-    assert (done.written, done.keys) == (KEYS + 8, KEYS + 8)
-    with redis.RedisCluster(host=nodes.hosts.of(nodes_of(1)[0]), protocol=2) as client:
-        has_all_types(client)
-        assert client.get("key4999") == b"value4999"
+    with three_masters() as (_, connection):
+        done = warm(connection, file(tmp_path / "warm.json"))
+        assert (done.written, done.keys) == (KEYS + 8, KEYS + 8)
+        with redis.RedisCluster(host=connection["host"], protocol=2) as client:
+            has_all_types(client)
+            assert client.get("key4999") == b"value4999"
 
 
 def test_a_csv_file(target: Server, tmp_path: Path) -> None:
@@ -189,11 +180,10 @@ def test_another_cache(target: Server) -> None:
         assert same(source, target.client())
 
 
-def test_another_cache_into_a_cluster_and_back(target: Server, nodes: Nodes) -> None:
-    with server("redis") as source:
+def test_another_cache_into_a_cluster_and_back(target: Server) -> None:
+    with server("redis") as source, three_masters() as (_, connection):
         fill(source)
         source.ask("FLUSHDB", database=3)
-        connection = clustered(nodes, *nodes_of(3))
         assert warm(connection, cache(standalone(source))).written == 2006
         assert warm(standalone(target), cache(connection)).written == 2006
         assert same(source, target.client())

@@ -6,7 +6,7 @@ from typing import Any
 
 from caches_runtime.ops.backup.cache import Cache
 from caches_runtime.ops.migrate.errors import RefusedError
-from caches_runtime.ops.migrate.link import Command, sound
+from caches_runtime.ops.migrate.link import SCAN_COUNT, Command, sound
 from caches_runtime.ops.migrate.source import MIB, engine, grouped
 from caches_runtime.ops.migrate.target import Target
 from caches_runtime.ops.warmup.checkpoint import PREFIX
@@ -54,13 +54,16 @@ def _read(servers: Target, position: dict[str, str], values: Callable[[list[byte
         run_id = link.info("server")["run_id"]
         cursor = position.get(run_id, "0").encode()
         while position.get(run_id) != _SCANNED:
-            cursor, keys = link.call("SCAN", cursor, "COUNT", 500)
-            records = list(_records(servers, [key for key in keys if not key.startswith(PREFIX)], values))
-            for record in records[:-1]:
-                yield record, position
+            cursor, keys = link.call("SCAN", cursor, "COUNT", SCAN_COUNT)
+            last: Entry | Bad | None = None
+            for record in _records(servers, [key for key in keys if not key.startswith(PREFIX)], values):
+                if last:
+                    yield last, position
+                last = record
+            # Only with the last one all of them are dealt with.
             position = {**position, run_id: _SCANNED if cursor == b"0" else cursor.decode()}
-            if records:
-                yield records[-1], position
+            if last:
+                yield last, position
 
 
 def _records(servers: Target, keys: list[bytes], values: Callable[[list[bytes]], _Values]) -> Iterator[Entry | Bad]:
