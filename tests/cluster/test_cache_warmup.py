@@ -153,7 +153,7 @@ def test_no_password_is_in_a_pod_a_log_or_a_config_map(cache: Deployed) -> None:
 def test_a_cluster_is_filled_from_another_cache_and_pulumi_waits_for_it(cache: Deployed, tmp_path: Path) -> None:
     cluster = Deployed(tmp_path, "warmup-cluster", "RedisClusterWithInit")
     cluster.pulumi("config", "set", "warmup", json.dumps({"from_connection": cache.connection(), "jitter": 0}))
-    with cluster.deployed(memory_gib=0.0625, replicas_per_shard=0, persistence="none", storage_retained=None):
+    with cluster.deployed(memory_gib=0.0625, replicas_per_shard=0, data_loss_accepted=True):
         outputs = cluster.outputs()
         assert outputs["warm"] == outputs["connection"]
         client = Client(outputs["connection"]["password"])
