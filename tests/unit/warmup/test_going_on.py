@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from caches_runtime.ops.migrate.errors import InterruptedMigrationError
-from caches_runtime.ops.warmup.checkpoint import PREFIX
+from caches_runtime.ops.warmup.checkpoint import PREFIX, Checkpoint
 from common.waiting import until
 from unit.backup.caches import standalone
 from unit.migrate.servers import Server, fill, same, server
@@ -99,10 +99,18 @@ def test_asked_to_end_it_ends_and_goes_on(target: Server, tmp_path: Path) -> Non
 
 
 def interrupt(connection: dict[str, Any], source: Path) -> None:
-    """A run that is asked to end after two seconds' worth of keys, of which the first's are noted."""
-    asked = iter(range(KEYS))
-    with pytest.raises(InterruptedMigrationError):
-        warm(connection, file(source), rate=5000, interrupted=lambda: next(asked) > 40)
+    """A run that is asked to end when it has noted how far it is for the first time, which is after a second."""
+    saved: list[Checkpoint] = []
+    save = Checkpoint.save
+
+    def save_and_tell(self: Checkpoint, target: Any, name: str) -> None:
+        save(self, target, name)
+        saved.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "save", save_and_tell)
+        with pytest.raises(InterruptedMigrationError):
+            warm(connection, file(source), rate=5000, interrupted=lambda: bool(saved))
 
 
 def test_nothing_is_left_of_a_run_that_has_ended_well(target: Server, tmp_path: Path) -> None:
