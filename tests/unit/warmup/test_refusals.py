@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from caches_runtime.ops.migrate.errors import RefusedError, UnfinishedError
+from caches_runtime.ops.warmup import cache_source, records, text_source
 from caches_runtime.ops.warmup.entries import Entry
 from caches_runtime.ops.warmup.records import BadRecordError, of_json, of_row
 from hypothesis import given
@@ -114,6 +115,25 @@ def test_rows_of_a_csv_file_that_are_none(target: Server, tmp_path: Path) -> Non
         "line 3 ttl is not a number of seconds",
         "line 4 key is empty",
     ]
+
+
+def test_what_is_too_large_is_a_bad_record_and_not_read_into_memory(
+    target: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_source, "_LINE_BYTES", 1024 * 1024)
+    large = {"key": "large", "value": VALUE * 100_000}
+    (tmp_path / "warm.jsonl").write_bytes(lines({"key": "a", "value": "1"}, large, {"key": "b", "value": "1"}, large))
+    said: list[str] = []
+    assert warm(standalone(target), file(tmp_path / "warm.jsonl"), said).written == 2
+    assert said[1:] == ["line 2 has more than 1 MiB", "line 4 has more than 1 MiB"]
+    monkeypatch.setattr(records, "VALUE_BYTES", 1000)
+    (tmp_path / "warm.jsonl").write_bytes(lines({"key": "large", "value": "x" * 1000}))
+    assert warm(standalone(target), file(tmp_path / "warm.jsonl")).bad == 1
+    monkeypatch.setattr(cache_source, "VALUE_BYTES", 1000)
+    with server("redis") as source:
+        source.ask("MSET", "large", "x" * 2000, "small", "1")
+        done = warm(standalone(target), cache(standalone(source)), said)
+    assert (done.written, done.bad) == (1, 1)
 
 
 SOURCES: list[tuple[str, bytes, str]] = [

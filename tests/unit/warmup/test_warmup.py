@@ -257,3 +257,13 @@ def test_a_server_that_comes_back_empty_is_filled_from_the_beginning(tmp_path: P
         running.join(30)
         assert any(line.startswith("trying again: ") for line in said)
         assert results[0].keys == again.ask("DBSIZE") == 20_000
+
+
+def test_a_cache_that_speaks_tls(tmp_path: Path) -> None:
+    (tmp_path / "warm.jsonl").write_bytes(many(100))
+    certified = certify("DNS:a.name.that.it.is.not.called.by")
+    files = [f"tls-{name}-file {{folder}}/{file}" for name, file in (("cert", "tls.crt"), ("key", "tls.key"), ("ca-cert", "ca.crt"))]
+    with server("redis", "tls-port 6380", "tls-auth-clients no", *files, files=certified.files()) as target, server("redis") as other:
+        connection = standalone(target, port=6380, tls=True, ca_pem=certified.authority_pem)
+        assert warm(connection, file(tmp_path / "warm.jsonl")).written == 100
+        assert warm(standalone(other), cache(connection)).written == 100
