@@ -90,6 +90,6 @@ def _read(file: Path) -> str:
     from caches_runtime.ops.migrate.errors import RefusedError
 
     try:
-        return file.read_text().strip()
+        return file.read_text(errors="replace").strip()
     except OSError as error:
         raise RefusedError(f"the file with the source's URL can't be read: {error.strerror}") from None
