@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 import redis
 import sqlalchemy as sa
+from caches_runtime.ops.migrate.errors import UnfinishedError
 from certificates import certify
 from common.waiting import until
 from pymemcache.client.hash import HashClient  # type: ignore[import-untyped]
 from unit.backup.caches import standalone
-from unit.migrate.servers import Server, fill, same, server
+from unit.migrate.servers import PASSWORD, Server, fill, same, server
 from unit.warmup.servers import KEYS, cache, database, file, lines, many, memcached, postgresql, three_masters, url, warm, web
 
 ALL_TYPES = [
@@ -267,3 +269,17 @@ def test_a_cache_that_speaks_tls(tmp_path: Path) -> None:
         connection = standalone(target, port=6380, tls=True, ca_pem=certified.authority_pem)
         assert warm(connection, file(tmp_path / "warm.jsonl")).written == 100
         assert warm(standalone(other), cache(connection)).written == 100
+
+
+def test_replicas_have_all_when_it_ends(target: Server, tmp_path: Path) -> None:
+    (tmp_path / "warm.jsonl").write_bytes(many(20_000))
+    with server("redis", f"replicaof {target.host} 6379", f"masterauth {PASSWORD}") as replica:
+        assert until(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"), 20)
+        warm(standalone(target), file(tmp_path / "warm.jsonl"))
+        assert replica.ask("DBSIZE") >= 20_000
+        # One that takes nothing any more is waited for.
+        replica.process.send_signal(signal.SIGSTOP)
+        (tmp_path / "warm.jsonl").write_bytes(many(20_001))
+        with pytest.raises(UnfinishedError, match=r"1 of 1 replicas of .*, which are behind"):
+            warm(standalone(target), file(tmp_path / "warm.jsonl"))
+        replica.process.send_signal(signal.SIGCONT)

@@ -97,7 +97,7 @@ class Target:
         self.await_replicas()
 
     def await_replicas(self) -> None:
-        """Returns when replicas have all that was written here. Raises UnfinishedError when they are behind for too long."""
+        """Returns when replicas have all up to the last write over each link. Raises UnfinishedError when they are behind for too long."""
         for link in self.links:
             replicas = int(link.info("replication").get("connected_slaves", 0))
             if (have := link.call("WAIT", replicas, REPLICA_MILLISECONDS)) < replicas:

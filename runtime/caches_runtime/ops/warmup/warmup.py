@@ -110,6 +110,8 @@ class WarmUp:
             if now - reported > _REPORT_SECONDS:
                 reported = now
                 self.report(f"{_counted(done)}, {(done.read - began) / (now - since):.0f} records/s")
+        # A server only waits for what came over this connection: also where an earlier one has written all, the note does.
+        done.save(target, name)
         target.settle()
         full = full or target.evicted() > 0
         target.forget(name)
