@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -38,12 +39,10 @@ KEYS = 5000
 def cache_of(connection: dict[str, Any]) -> Cache:
     """The cache of a connection, as a component exports it."""
     folder = Path(tempfile.mkdtemp(prefix="connection-"))
-    try:
-        (folder / "connection.json").write_text(json.dumps(connection))
-        return Cache.read(folder / "connection.json", folder, memcached=True)
-    finally:
-        if not connection.get("ca_pem"):
-            shutil.rmtree(folder)
+    # Its certificate's authority is read whenever it is connected to.
+    atexit.register(shutil.rmtree, folder)
+    (folder / "connection.json").write_text(json.dumps(connection))
+    return Cache.read(folder / "connection.json", folder, memcached=True)
 
 
 def warm(
