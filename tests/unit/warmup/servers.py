@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import redis
 from availability import unavailable
 from caches_runtime.ops.backup.cache import Cache
 from caches_runtime.ops.cluster_state import Wanted
@@ -29,7 +30,7 @@ from certificates import Certified
 from common.waiting import until
 from unit.backup.caches import clustered
 from unit.cluster_nodes import Nodes, cluster_nodes
-from unit.migrate.servers import PASSWORD, address
+from unit.migrate.servers import PASSWORD, address, content
 from unit.servers import find_programs
 
 Opens = Callable[[Any], AbstractContextManager[Source]]
@@ -51,11 +52,12 @@ def warm(
     said: list[str] | None = None,
     rate: float | None = None,
     interrupted: Callable[[], bool] = lambda: False,
+    seconds: float = 60,
     **settings: Any,
 ) -> Done:
     """One run, in this process; times to live as they are unless told otherwise."""
     report = (said if said is not None else []).append
-    return WarmUp(cache_of(connection), source, Settings(**{"jitter": 0, **settings}), rate, report, interrupted).run(10)
+    return WarmUp(cache_of(connection), source, Settings(**{"jitter": 0, **settings}), rate, report, interrupted).run(seconds)
 
 
 def file(path: Path, format_: str | None = None) -> Opens:
@@ -83,6 +85,14 @@ def lines(*records: Any) -> bytes:
 def many(keys: int = KEYS) -> bytes:
     """So many records of a string each."""
     return lines(*({"key": f"key{number}", "value": f"value{number}", "ttl": 3600} for number in range(keys)))
+
+
+def alike(one: redis.Redis, other: redis.Redis) -> bool:
+    """Whether both hold the same, and keys expire at the same time, give or take what a busy machine does."""
+    ours, theirs = content(one), content(other)
+    return {key: value[:2] for key, value in ours.items()} == {key: value[:2] for key, value in theirs.items()} and all(
+        abs(value[2] - theirs[key][2]) < 100_000 and (value[2] < 0) == (theirs[key][2] < 0) for key, value in ours.items()
+    )
 
 
 def command(folder: Path, connection: dict[str, Any], *words: str) -> subprocess.Popen[str]:

@@ -15,9 +15,9 @@ from caches_runtime.ops.migrate.errors import InterruptedMigrationError
 from caches_runtime.ops.warmup.checkpoint import PREFIX, Checkpoint
 from common.waiting import until
 from unit.backup.caches import standalone
-from unit.migrate.servers import Server, fill, same, server
+from unit.migrate.servers import Server, fill, server
 from unit.migrate.test_migration import nodes_of
-from unit.warmup.servers import command, file, many, memcached, three_masters, warm, web
+from unit.warmup.servers import alike, command, file, many, memcached, three_masters, warm, web
 
 KEYS = 20_000
 
@@ -31,7 +31,7 @@ def target() -> Iterator[Server]:
 def kill_after(started: subprocess.Popen[str], reached: Callable[[], bool]) -> str:
     """Kills it in the middle; what it has said."""
     try:
-        assert until(lambda: started.poll() is not None or reached(), 30, every=0.02)
+        assert until(lambda: started.poll() is not None or reached(), 60, every=0.02)
     finally:
         started.kill()
     output = started.communicate()[0]
@@ -84,15 +84,15 @@ def test_a_copy_of_another_cache_killed_in_the_middle(target: Server, tmp_path: 
         words = [f"--from-connection={tmp_path}/from.json"]
         kill_after(command(tmp_path, standalone(target), *words, "--keys-per-second=5000"), lambda: noted(target))
         assert went_on_after(finish(command(tmp_path, standalone(target), *words))) > KEYS / 5
-        assert same(source, target.client())
+        assert alike(source.client(), target.client())
 
 
 def test_asked_to_end_it_ends_and_goes_on(target: Server, tmp_path: Path) -> None:
     (tmp_path / "warm.jsonl").write_bytes(many(KEYS))
     started = command(tmp_path, standalone(target), f"--source={tmp_path}/warm.jsonl", "--keys-per-second=5000")
-    assert until(lambda: noted(target), 30)
+    assert until(lambda: noted(target), 60)
     started.terminate()
-    output = started.communicate(timeout=10)[0]
+    output = started.communicate(timeout=60)[0]
     assert (started.returncode, output.splitlines()[-1]) == (5, "asked to end: run it again")
     assert went_on_after(finish(command(tmp_path, standalone(target), f"--source={tmp_path}/warm.jsonl"))) > 0
     assert target.ask("DBSIZE") == KEYS

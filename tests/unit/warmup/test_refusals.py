@@ -241,7 +241,7 @@ def test_targets_that_can_not_be_filled(tmp_path: Path) -> None:
 def test_memcached_is_no_source(target: Server, tmp_path: Path) -> None:
     (tmp_path / "from.json").write_text(json.dumps({"engine": "memcached", "host": "127.0.0.1", "port": 1}))
     started = command(tmp_path, standalone(target), f"--from-connection={tmp_path}/from.json")
-    assert "refused: memcached has no way to read all that it holds" in started.communicate(timeout=30)[0]
+    assert "refused: memcached has no way to read all that it holds" in started.communicate(timeout=60)[0]
     assert started.returncode == 3
 
 
@@ -277,7 +277,7 @@ ARGUMENTS: list[tuple[list[str], str]] = [
 @pytest.mark.parametrize(("words", "reason"), ARGUMENTS, ids=[" ".join(words) or "none" for words, _ in ARGUMENTS])
 def test_arguments_that_can_not_work(words: list[str], reason: str, tmp_path: Path) -> None:
     started = command(tmp_path, {"engine": "redis", "host": "127.0.0.1", "port": 1}, *words)
-    output = started.communicate(timeout=30)[0]
+    output = started.communicate(timeout=60)[0]
     assert started.returncode in (2, 3)
     assert reason in " ".join(output.replace("│", "").split())
 
@@ -290,4 +290,4 @@ def test_the_command_tells_programs(target: Server, tmp_path: Path) -> None:
     counts = {"written": 10, "there": 0, "expired": 0, "bad": 0, "keys": 10, "keys_before": 0, "full": False}
     assert {key: events[-1][key] for key in counts} == counts
     with pytest.raises(UnfinishedError):
-        warm({**standalone(target), "host": "127.0.0.1", "port": 1}, file(tmp_path / "warm.jsonl"))
+        warm({**standalone(target), "host": "127.0.0.1", "port": 1}, file(tmp_path / "warm.jsonl"), seconds=1)

@@ -1,6 +1,7 @@
 """Entries from another Redis or Valkey cache: as they are, or type by type for one that can't read its values."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ from caches_runtime.ops.migrate.source import MIB, engine, grouped
 from caches_runtime.ops.migrate.target import Target
 from caches_runtime.ops.warmup.checkpoint import PREFIX
 from caches_runtime.ops.warmup.entries import DUMP, STRING, VALUE_BYTES, Bad, Entry, Position, Source
-from caches_runtime.ops.warmup.records import checked_seconds
 
 NAME = "caches-warmup"
 _SCANNED = "scanned"
@@ -72,12 +72,14 @@ def _records(servers: Target, keys: list[bytes], values: Callable[[list[bytes]],
     yield from (Bad("a key", f"takes more than {VALUE_BYTES // MIB} MiB") for _ in range(len(keys) - len(small)))
     for group in grouped([key for key, _ in small], [size for _, size in small]):
         found = values(group)
+        # Before they are asked: rather too short than too long.
+        asked = time.monotonic()
         lives = servers.every([("PTTL", key) for key in group])
         for key, value, milliseconds in zip(group, found, lives, strict=True):
             if isinstance(value, str):
                 yield Bad("a key", value)
             elif value is not None and milliseconds != -2:
-                until = None if milliseconds < 0 else Entry.expiry(checked_seconds(max(milliseconds, 1) / 1000))
+                until = None if milliseconds < 0 else asked + max(milliseconds, 1) / 1000
                 yield Entry(key, *value, until, "a key")
 
 
