@@ -1,10 +1,12 @@
 """What every cache exports and every consumer takes: how to reach it, the same in a pod or in a cloud."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 from weakref import WeakKeyDictionary
 
 import pulumi
+
+from pulumi_caches.arguments import Arguments
 
 # Of connections that a component has promised: known before the first deployment, when nothing else of them is.
 _ENGINES: WeakKeyDictionary[pulumi.Output[Any], str] = WeakKeyDictionary()
@@ -68,11 +70,30 @@ def when_ready(
     return connection
 
 
-def promised_engine(connection: pulumi.Output[Any]) -> str | None:
-    """The engine of a connection that need not be known yet; None when it is not as a component of this program exports it."""
-    return _ENGINES.get(connection)
-
-
 def host_of(connection: pulumi.Input[Connection]) -> pulumi.Output[str]:
     """Where a cache is; that is no secret."""
     return pulumi.Output.unsecret(pulumi.Output.from_input(connection).apply(lambda known: str(known.get("host", ""))))
+
+
+def read_connection(
+    arguments: Arguments,
+    key: str,
+    problem: Callable[[Connection], str],
+    engine_problem: Callable[[str], str] = lambda engine: "",
+) -> pulumi.Input[Connection]:
+    """A cache's connection, refused when `problem` says why.
+
+    An Output is for who gets to know it, but for its engine, where a component of this program has promised it.
+    """
+    connection: Any = arguments.value(key, None)
+    said = ""
+    if isinstance(connection, dict):
+        said = problem(cast("Connection", connection))
+    elif not isinstance(connection, pulumi.Output):
+        arguments.refuse(key, "must be what a cache's component exports as connection")
+    elif engine := _ENGINES.get(connection):
+        said = engine_problem(engine)
+    if said:
+        # Without its value: it holds the password.
+        arguments.refuse(key, said, shown=False)
+    return cast("pulumi.Input[Connection]", connection)

@@ -25,6 +25,7 @@ from pulumi.provider.server import ComponentInitError
 from pulumi_caches.kubernetes import (
     CacheBackup,
     CacheMonitoring,
+    CacheWarmup,
     MemcachedShards,
     RedisClusterWithInit,
     RedisOperatorChart,
@@ -43,6 +44,7 @@ COMPONENTS: list[type[pulumi.ComponentResource]] = [
     RedisOperatorChart,
     CacheBackup,
     CacheMonitoring,
+    CacheWarmup,
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caches_runtime.output import INTERRUPTED, REFUSED, UNFINISHED, Output, asked_to_end
+from caches_runtime.output import Output, asked_to_end, ending
 
 if TYPE_CHECKING:
     from caches_runtime.ops.backup.manifest import Manifest
@@ -46,7 +46,7 @@ def make(
     from caches_runtime.ops.backup.store import Store
 
     output = Output(json_output)
-    with _ending(output), _folder() as folder:
+    with ending(output), _folder() as folder:
         run = Backup(Cache.read(connection, folder), Store(bucket), folder, _sealing(key_file), output.progress, asked_to_end())
         made = run.run()
         output.say("made", f"made {_described(made)}", **made.facts())
@@ -61,7 +61,7 @@ def list_(bucket: Bucket, json_output: Json = False) -> None:
     from caches_runtime.ops.backup.store import Store
 
     output = Output(json_output)
-    with _ending(output):
+    with ending(output):
         for found in manifest.backups(Store(bucket)):
             output.say("backup", _described(found), finished=found.finished, **found.facts())
 
@@ -86,7 +86,7 @@ def restore(
     from caches_runtime.ops.backup.store import Store
 
     output = Output(json_output)
-    with _ending(output), _folder() as folder:
+    with ending(output), _folder() as folder:
         cache = Cache.read(connection, folder)
         run = Restore(Store(bucket), folder, _sealing(key_file), output.progress, asked_to_end())
         chosen = run.choose(backup)
@@ -102,7 +102,7 @@ def drill(bucket: Bucket, backup: Chosen = None, key_file: KeyFile = None, json_
     from caches_runtime.ops.backup.store import Store
 
     output = Output(json_output)
-    with _ending(output), _folder() as folder:
+    with ending(output), _folder() as folder:
         store = Store(bucket)
         run = Restore(store, folder, _sealing(key_file), output.progress, asked_to_end())
         chosen = run.choose(backup)
@@ -125,7 +125,7 @@ def metrics(
 
     output = Output(json_output=False)
     asked = asked_to_end()
-    with _ending(output):
+    with ending(output):
         registry = Collector(Store(bucket), every_seconds).register()
     server, thread = start_http_server(port, registry=registry)
     output.progress(f"answering at port {port}")
@@ -158,21 +158,3 @@ def _folder() -> Iterator[Path]:
     """Where files are that are being read or sent; TMPDIR says on which disk."""
     with tempfile.TemporaryDirectory(prefix="backup-") as folder:
         yield Path(folder)
-
-
-@contextlib.contextmanager
-def _ending(output: Output) -> Iterator[None]:
-    """Says how a command ends early, and with which code."""
-    from caches_runtime.ops.migrate.errors import InterruptedMigrationError, RefusedError, UnfinishedError
-
-    try:
-        yield
-    except RefusedError as refused:
-        raise output.end("refused", f"refused: {refused}", REFUSED) from None
-    except UnfinishedError as problem:
-        raise output.end("unfinished", f"not done; waited for {problem}", UNFINISHED) from None
-    except InterruptedMigrationError:
-        raise output.end("interrupted", "asked to end: run it again", INTERRUPTED) from None
-    except OSError as error:
-        # A disk that is full, for one.
-        raise output.end("unfinished", f"not done: {error}", UNFINISHED) from None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from caches_runtime import backup_cli, cluster_cli, doctor_cli, memcached_cli, migrate_cli
+from caches_runtime import backup_cli, cluster_cli, doctor_cli, memcached_cli, migrate_cli, warmup_cli
 
 PASSWORD_FILE = Path("/etc/cache/credentials/system-password")
 
@@ -17,6 +17,7 @@ main.add_typer(backup_cli.commands, name="backup")
 main.command()(migrate_cli.migrate)
 main.command()(memcached_cli.memcached_login)
 main.command()(doctor_cli.doctor)
+main.command()(warmup_cli.warmup)
 
 
 @main.command()

@@ -1,9 +1,10 @@
 """What a command prints for people, or as JSON, and the code that it ends with."""
 
+import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
@@ -36,3 +37,21 @@ def asked_to_end() -> Callable[[], bool]:
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     return lambda: bool(asked)
+
+
+@contextlib.contextmanager
+def ending(output: Output) -> Iterator[None]:
+    """Says how a command ends early, and with which code."""
+    from caches_runtime.ops.migrate.errors import InterruptedMigrationError, RefusedError, UnfinishedError
+
+    try:
+        yield
+    except RefusedError as refused:
+        raise output.end("refused", f"refused: {refused}", REFUSED) from None
+    except UnfinishedError as problem:
+        raise output.end("unfinished", f"not done; waited for {problem}", UNFINISHED) from None
+    except InterruptedMigrationError:
+        raise output.end("interrupted", "asked to end: run it again", INTERRUPTED) from None
+    except OSError as error:
+        # A disk that is full, for one.
+        raise output.end("unfinished", f"not done: {error}", UNFINISHED) from None

@@ -35,6 +35,10 @@ class Rendered(Program):
         """Backs the component up, with these arguments of CacheBackup."""
         self.pulumi("config", "set", "backup", json.dumps(args))
 
+    def warm_up(self, **args: Any) -> None:
+        """Fills the component, with these arguments of CacheWarmup."""
+        self.pulumi("config", "set", "warmup", json.dumps(args))
+
     def documents(self) -> dict[str, Any]:
         return {path.name: yaml.safe_load(path.read_text()) for path in sorted(self.manifests.rglob("*.yaml"))}
 

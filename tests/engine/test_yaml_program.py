@@ -93,7 +93,7 @@ def test_one_components_connection_is_taken_by_another(program: Program) -> None
 
 def test_children_use_the_provider_of_the_program(program: Program) -> None:
     objects = [resource for resource in program.export() if resource["type"].startswith("kubernetes:")]
-    assert len(objects) == 21
+    assert len(objects) == 25
     assert all("pulumi:providers:kubernetes::render" in resource["provider"] for resource in objects)
 
 

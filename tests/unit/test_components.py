@@ -27,6 +27,10 @@ NEEDED: dict[str, dict[str, Any]] = {
             "provider": "kubernetes",
         }
     },
+    "CacheWarmup": {
+        "connection": {"engine": "redis", "host": "cache.shop.svc", "port": 6379, "auth": "none"},
+        "source": "https://example.com/warm.csv",
+    },
 }
 EACH = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)
 

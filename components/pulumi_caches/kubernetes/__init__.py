@@ -2,6 +2,7 @@
 
 from pulumi_caches.kubernetes.cache_backup import CacheBackup, CacheBackupArgs
 from pulumi_caches.kubernetes.cache_monitoring import CacheMonitoring, CacheMonitoringArgs, ExporterPlace, RuleFormat
+from pulumi_caches.kubernetes.cache_warmup import CacheWarmup, CacheWarmupArgs
 from pulumi_caches.kubernetes.cluster_conf import Endpoint
 from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
@@ -15,6 +16,7 @@ from pulumi_caches.kubernetes.redis_stateful_set import RedisStatefulSet, RedisS
 from pulumi_caches.kubernetes.scrape import Scrape
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
 from pulumi_caches.kubernetes.server import AofFsync, Engine
+from pulumi_caches.kubernetes.warmup_source import SourceFormat
 
 __all__ = [
     "AofFsync",
@@ -22,6 +24,8 @@ __all__ = [
     "CacheBackupArgs",
     "CacheMonitoring",
     "CacheMonitoringArgs",
+    "CacheWarmup",
+    "CacheWarmupArgs",
     "Endpoint",
     "Engine",
     "EvictionPolicy",
@@ -46,6 +50,7 @@ __all__ = [
     "Scrape",
     "SentinelGroup",
     "SentinelGroupArgs",
+    "SourceFormat",
     "Spread",
     "Toleration",
 ]

@@ -3,13 +3,13 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, NotRequired, cast
+from typing import Any, NotRequired
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.connection import Connection, host_of, promised_engine
+from pulumi_caches.connection import Connection, host_of, read_connection
 from pulumi_caches.kubernetes import labels, pod
 from pulumi_caches.kubernetes.backup_bucket import BackupBucketArgs, Bucket, read_bucket
 from pulumi_caches.kubernetes.credentials import KEY_PATTERN, KEY_RULE, from_secret
@@ -257,7 +257,7 @@ def _read(name: str, args: CacheBackupArgs) -> _Plan:
         arguments.refuse("key_secret_key", "needs key_secret_name")
     plan = _Plan(
         name=name,
-        connection=_read_connection(arguments),
+        connection=read_connection(arguments, "connection", connection_problem, _engine_problem),
         bucket=bucket,
         namespace=arguments.name("namespace", "default"),
         schedule=read_schedule(arguments, "schedule", "@daily"),
@@ -278,18 +278,3 @@ def _read(name: str, args: CacheBackupArgs) -> _Plan:
     )
     arguments.finish()
     return plan
-
-
-def _read_connection(arguments: Arguments) -> pulumi.Input[Connection]:
-    connection: Any = arguments.value("connection", None)
-    if isinstance(connection, dict):
-        if problem := connection_problem(cast("Connection", connection)):
-            # Without its value: it holds the password.
-            arguments.refuse("connection", problem, shown=False)
-    elif isinstance(connection, pulumi.Output):
-        engine = promised_engine(connection)
-        if engine is not None and (problem := _engine_problem(engine)):
-            arguments.refuse("connection", problem, shown=False)
-    else:
-        arguments.refuse("connection", "must be what a cache's component exports as connection")
-    return cast("pulumi.Input[Connection]", connection)

@@ -25,6 +25,7 @@ from pulumi_caches.kubernetes.ip_families import IpFamilyArgs, read_ip_families
 from pulumi_caches.kubernetes.migration import MigrateArgs, Migration, migrate_job, migrate_pod, read_migration
 from pulumi_caches.kubernetes.placement import Placement, PlacementArgs, pod_placement, read_placement
 from pulumi_caches.kubernetes.replication import ReplicationArgs, read_max_stale_seconds, read_replication
+from pulumi_caches.kubernetes.rights import make_rights, token_volume
 from pulumi_caches.kubernetes.sentinel_pod import ANNOUNCE_ADVICE, SENTINEL_PORT, Announce, Sentinel
 from pulumi_caches.kubernetes.server import DEFAULT_IMAGES, PORT, RUNTIME_IMAGE, Server, ServerArgs, read_image, read_server
 from pulumi_caches.kubernetes.storage import Storage, StorageArgs, agree, claim_template, read_storage
@@ -112,7 +113,7 @@ class SentinelGroup(pulumi.ComponentResource):
             suffix: k8s.core.v1.Service(f"{name}{suffix}", metadata=plan.metadata(suffix), spec={**spec, **plan.ip_families}, opts=child)
             for suffix, spec in plan.service_specs().items()
         }
-        rights = sentinel_pod.make_rights(name, plan.metadata(), plan.pods, child)
+        rights = make_rights(name, plan.metadata(), sentinel_pod.rights_of(name, plan.pods), child)
         certificate = find_certificate(name, plan.tls, plan.hosts, plan.metadata(), child, peers=True)
         volumes = pod.config_volumes(config_map, credentials.volume_sources, certificate)
         sidecar = plan.make_sidecar(credentials, child)
@@ -227,7 +228,7 @@ class _Plan:
         return redis_sidecar(self.name, self.exporter, engine, credentials, self.metadata(), opts, tls=tls, sentinels=True)
 
     def stateful_set_spec(self, volumes: list[dict[str, Any]], sidecar: Sidecar) -> dict[str, Any]:
-        kept = [*volumes, sentinel_pod.token_volume(), *sidecar.volumes]
+        kept = [*volumes, token_volume(), *sidecar.volumes]
         beside = sentinel_pod.containers(
             self.sentinel, self.server.engine.value, self.name, self.image, self.runtime_image, pod.mounts(volumes)
         )

@@ -5,10 +5,9 @@ from enum import StrEnum
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import Arguments
-from pulumi_caches.kubernetes import pod
+from pulumi_caches.kubernetes import pod, rights
 from pulumi_caches.kubernetes.server import Server
 
 SENTINEL_PORT = 26379
@@ -22,7 +21,6 @@ FAILOVER_TIMEOUT_MILLISECONDS = 5_000
 MEMBERS_MAXIMUM = 9
 ANNOUNCE_ADVICE = "members that are half known by address and half by name would not find each other"
 _SLICES = {"api_groups": ["discovery.k8s.io"], "resources": ["endpointslices"]}
-_TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 class Announce(StrEnum):
@@ -121,30 +119,14 @@ def containers(
             "ports": [{"name": "agent", "container_port": AGENT_PORT}],
             "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
             "security_context": pod.CONTAINER_SECURITY,
-            "volume_mounts": [*mounts, pod.DATA_MOUNT, {"name": "token", "mount_path": _TOKEN_FOLDER, "read_only": True}],
+            "volume_mounts": [*mounts, pod.DATA_MOUNT, rights.TOKEN_MOUNT],
         },
     ]
 
 
-def token_volume() -> dict[str, Any]:
-    """The service account's token; a volume of its own, because only the agent's container gets it."""
-    return {
-        "name": "token",
-        "projected": {
-            "default_mode": 0o440,
-            "sources": [
-                {"service_account_token": {"path": "token", "expiration_seconds": 3607}},
-                {"config_map": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-                {"downward_api": {"items": [{"path": "namespace", "field_ref": {"field_path": "metadata.namespace"}}]}},
-            ],
-        },
-    }
-
-
-def make_rights(name: str, metadata: dict[str, Any], pods: list[str], opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """Creates the service account of the pods, and what it may: label these pods, and keep the master's endpoint."""
-    account = k8s.core.v1.ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=opts)
-    rules = [
+def rights_of(name: str, pods: list[str]) -> list[dict[str, Any]]:
+    """What the agents may: label these pods, and keep the master's endpoint."""
+    return [
         # patch: each agent labels its own pod with its role.
         {"api_groups": [""], "resources": ["pods"], "resource_names": pods, "verbs": ["patch"]},
         # patch: a new master leads the Service to itself. get: the old one waits for that before it ends. The second slice is for
@@ -153,12 +135,3 @@ def make_rights(name: str, metadata: dict[str, Any], pods: list[str], opts: pulu
         # create: it is gone when the pod it belongs to is. It can't be limited by name.
         {**_SLICES, "verbs": ["create"]},
     ]
-    role = k8s.rbac.v1.Role(name, metadata=metadata, rules=rules, opts=opts)
-    binding = k8s.rbac.v1.RoleBinding(
-        name,
-        metadata=metadata,
-        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        subjects=[{"kind": "ServiceAccount", "name": name, "namespace": metadata["namespace"]}],
-        opts=opts,
-    )
-    return [account, role, binding]

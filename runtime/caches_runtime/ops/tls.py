@@ -22,7 +22,7 @@ def speak_tls(client: redis.Redis | redis.asyncio.Redis, ca_file: Path | None) -
     pool.connection_kwargs["ca_file"] = ca_file
 
 
-def _context(ca_file: str | Path) -> ssl.SSLContext:
+def context_of(ca_file: str | Path) -> ssl.SSLContext:
     """Made anew for each connection: the authority may have been renewed. The client's own would trust the system's too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -38,12 +38,12 @@ class AuthorityConnection(SSLConnection):
         self._ca_file = ca_file
 
     def _wrap_socket_with_ssl(self, sock: Any) -> ssl.SSLSocket:
-        return _context(self._ca_file).wrap_socket(sock)
+        return context_of(self._ca_file).wrap_socket(sock)
 
 
 class _Context(RedisSSLContext):
     def get(self) -> ssl.SSLContext:
-        return _context(str(self.ca_certs))
+        return context_of(str(self.ca_certs))
 
 
 class _AsyncConnection(AsyncSSLConnection):

@@ -188,14 +188,14 @@ class Observed(Deployed, ABC):
         subprocess.run(["nsenter", f"--target={self._process(pod, 'server')}", "--net", *command], input=input, text=True, check=True)
 
     def _process(self, pod: str, program: str) -> int:
-        uid = self.pods()[pod]
-        found = _processes(program, uid)
+        # Not the probes' clients, of which there are several while a server hangs.
+        found = processes(self.pods()[pod], f"redis-{program}", f"valkey-{program}")
         assert len(found) == 1, f"{program} of {pod}: {found}"
         return found[0]
 
 
-def _processes(program: str, uid: str) -> list[int]:
-    """Every `server` or `sentinel` of a pod."""
+def processes(uid: str, *beginnings: str) -> list[int]:
+    """Every process of a pod whose command begins so."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -204,7 +204,6 @@ def _processes(program: str, uid: str) -> list[int]:
                 continue
         except (FileNotFoundError, ProcessLookupError):
             continue
-        # Not the probes' clients, of which there are several while a server hangs.
-        if title.startswith((f"redis-{program}", f"valkey-{program}")):
+        if title.startswith(beginnings):
             found.append(int(folder.name))
     return found

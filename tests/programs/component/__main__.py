@@ -25,5 +25,9 @@ if backup := config.get_object("backup"):
 for monitoring, settings in config.get_object("monitoring", {}).items():
     settings |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
     pulumi_caches.kubernetes.CacheMonitoring(monitoring, settings, opts)
+if warmup := config.get_object("warmup"):
+    warmup |= {"namespace": namespace.metadata["name"], "connection": cache.connection}
+    warm = pulumi_caches.kubernetes.CacheWarmup("cache", warmup, opts)
+    pulumi.export("warm", warm.connection)
 # What only watches a cache has none.
 pulumi.export("connection", getattr(cache, "connection", None))

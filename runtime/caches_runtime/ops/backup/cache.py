@@ -1,4 +1,4 @@
-"""The cache to back up or to restore into, from the connection that its component exports."""
+"""The cache that something is done with, from the connection that its component exports."""
 
 import json
 from dataclasses import dataclass
@@ -21,16 +21,19 @@ class Cache:
     """Every server that the connection names, the one that takes writes last."""
 
     @classmethod
-    def read(cls, file: Path, folder: Path) -> Self:
-        """From a file with a connection in JSON; an authority in it is written to the folder. Raises RefusedError."""
+    def read(cls, file: Path, folder: Path, *, memcached: bool = False) -> Self:
+        """From a file with a connection in JSON; an authority in it is written to the folder. Raises RefusedError.
+
+        Memcached is one to write to, and none to read.
+        """
         try:
             connection: dict[str, Any] = json.loads(file.read_text())
             engine, host, port = connection["engine"], connection["host"], int(connection["port"])
             named = [Endpoint.parse(node) for node in connection.get("nodes", [])]
         except (OSError, ValueError, KeyError) as error:
             raise RefusedError(f"{file} has no connection that a cache exports: {type(error).__name__}: {error}") from None
-        if engine == "memcached":
-            raise RefusedError("memcached has no way to read all that it holds: there are no backups of it; fill it anew instead")
+        if engine == "memcached" and not memcached:
+            raise RefusedError("memcached has no way to read all that it holds: fill it anew from where its data comes from")
         authority = None
         if connection.get("ca_pem"):
             authority = folder / "cache-ca.crt"

@@ -70,21 +70,14 @@ class Source:
 
     def portions(self, database: int, keys: Sequence[bytes]) -> Iterator[list[bytes]]:
         """The keys in groups that can be read at once."""
-        group, size = list[bytes](), 0
-        for key, memory in zip(keys, self.link.every([("MEMORY", "USAGE", key) for key in keys], database), strict=True):
-            bytes_ = memory or 0
-            if bytes_ > VALUE_BYTES:
+        sizes = self.link.every([("MEMORY", "USAGE", key) for key in keys], database)
+        for key, size in zip(keys, sizes, strict=True):
+            if (size or 0) > VALUE_BYTES:
                 raise RefusedError(
-                    f"{key!r} in database {database} takes {bytes_ // MIB} MiB, and at most {VALUE_BYTES // MIB} can be copied in one: "
+                    f"{key!r} in database {database} takes {size // MIB} MiB, and at most {VALUE_BYTES // MIB} can be copied in one: "
                     "split it, or delete it"
                 )
-            if group and size + bytes_ > READ_BYTES:
-                yield group
-                group, size = [], 0
-            group.append(key)
-            size += bytes_
-        if group:
-            yield group
+        return grouped(keys, sizes)
 
     def hold_writes(self, seconds: int) -> None:
         """Lets the clients' writes wait for so long."""
@@ -116,6 +109,19 @@ class Source:
         if info.get("role") != "master":
             master = f"{info.get('master_host')}:{info.get('master_port')}"
             raise RefusedError(f"{self.endpoint} is a replica, whose clients write elsewhere: migrate_from must be its master, {master}")
+
+
+def grouped(keys: Sequence[bytes], sizes: Sequence[int | None]) -> Iterator[list[bytes]]:
+    """The keys in groups that can be read at once; a large one comes alone."""
+    group, size = list[bytes](), 0
+    for key, bytes_ in zip(keys, sizes, strict=True):
+        if group and size + (bytes_ or 0) > READ_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(key)
+        size += bytes_ or 0
+    if group:
+        yield group
 
 
 def engine(info: Mapping[str, str]) -> str:

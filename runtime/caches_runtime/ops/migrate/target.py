@@ -34,14 +34,14 @@ class Target:
                 first = closing.enter_context(Link(endpoint, name))
                 self.info = first.info()
                 self.clustered = self.info.get("cluster_enabled") == "1"
-                self._by_slot = dict.fromkeys(range(SLOTS), first)
+                self.by_slot = dict.fromkeys(range(SLOTS), first)
                 if self.clustered:
-                    self._by_slot = self._connect_cluster(first, closing)
+                    self.by_slot = self._connect_cluster(first, closing)
             except redis.AuthenticationError as error:
                 raise RefusedError(f"the new cache, {endpoint}, does not let in: {error}") from None
             # The one with the marker first: there it is decided who of several migrations may go on.
-            marked = self._by_slot[key_slot(MARKER)]
-            self.links = [marked, *(link for link in dict.fromkeys(self._by_slot.values()) if link is not marked)]
+            marked = self.by_slot[key_slot(MARKER)]
+            self.links = [marked, *(link for link in dict.fromkeys(self.by_slot.values()) if link is not marked)]
             self._clock = int(time.monotonic() * 1000) - _milliseconds(marked.call("TIME"))
             self._evicted = self._count_evicted()
             self._closing = closing.pop_all()
@@ -65,6 +65,10 @@ class Target:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connections."""
         self._closing.close()
 
     def other_migration(self) -> str:
@@ -90,6 +94,10 @@ class Target:
         """Notes whose copy this is, and its state. Waits until replicas have that and all before it, so that no failover loses it."""
         commands: list[Command] = [("HSET", MARKER, "source", str(source), "state", state)]
         self.links[0].every([*commands, ("EXPIRE", MARKER, seconds)] if seconds else commands)
+        self.await_replicas()
+
+    def await_replicas(self) -> None:
+        """Returns when replicas have all up to the last write over each link. Raises UnfinishedError when they are behind for too long."""
         for link in self.links:
             replicas = int(link.info("replication").get("connected_slaves", 0))
             if (have := link.call("WAIT", replicas, REPLICA_MILLISECONDS)) < replicas:
@@ -97,8 +105,12 @@ class Target:
 
     def check_kept(self) -> None:
         """Raises RefusedError when keys were evicted."""
-        if evicted := self._count_evicted() - self._evicted:
+        if evicted := self.evicted():
             raise RefusedError(f"the new cache is full and has evicted {evicted} keys: give it more memory_gib or maxmemory_mib")
+
+    def evicted(self) -> int:
+        """How many keys were evicted since this is connected."""
+        return self._count_evicted() - self._evicted
 
     def keyspace(self, lasting: bool = False) -> dict[int, int]:
         """How many keys there are, by database, or how many that never expire; the marker is not one of them."""
@@ -124,11 +136,11 @@ class Target:
         for link in self.links:
             yield from link.scan(database)
 
-    def each(self, commands: Sequence[Command], database: int = 0) -> list[Any]:
-        """The replies to commands whose first argument is a key; errors too."""
+    def each(self, commands: Sequence[Command], database: int = 0, keys: Sequence[bytes] | None = None) -> list[Any]:
+        """The replies to commands, each of which goes where its key is; errors too. Without keys it is the first argument."""
         by_link: dict[Link, list[int]] = {}
-        for number, command in enumerate(commands):
-            by_link.setdefault(self._by_slot[key_slot(command[1])], []).append(number)
+        for number, key in enumerate(keys or [command[1] for command in commands]):
+            by_link.setdefault(self.by_slot[key_slot(key)], []).append(number)
         replies: list[Any] = [None] * len(commands)
         for link, numbers in by_link.items():
             for number, reply in zip(numbers, link.each([commands[number] for number in numbers], database), strict=True):
@@ -146,7 +158,7 @@ class Target:
     def try_value(self, payload: bytes) -> str:
         """Why it can't read a value of the source; empty when it can. Leaves nothing behind."""
         key = MARKER + b":trial"
-        link = self._by_slot[key_slot(key)]
+        link = self.by_slot[key_slot(key)]
         reply = link.every([("MULTI",), ("RESTORE", key, 0, payload, "REPLACE"), ("DEL", key), ("EXEC",)])[-1][0]
         return str(reply) if isinstance(reply, Exception) else ""
 
