@@ -179,12 +179,12 @@ class Observed(Deployed, ABC):
 
     def _process(self, pod: str, program: str) -> int:
         uid = self.pods()[pod]
-        found = _processes(program, uid)
+        found = processes_of(program, uid)
         assert len(found) == 1, f"{program} of {pod}: {found}"
         return found[0]
 
 
-def _processes(program: str, uid: str) -> list[int]:
+def processes_of(program: str, uid: str) -> list[int]:
     """Every `server` or `sentinel` of a pod."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
