@@ -34,7 +34,7 @@ def test_every_query_of_every_dashboard_has_data_and_no_alert_fires(watched: Wat
         return not missing
 
     try:
-        eventually(all_there, "every query has data", 180)
+        eventually(all_there, "every query has data", 180, every=3)
     except AssertionError as error:
         raise AssertionError(f"{error}, {missing}") from None
     assert watched.firing() == set()

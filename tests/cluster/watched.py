@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,12 @@ from cluster.own_stack import OwnStack, kubectl
 from cluster.test_memcached_shards import call
 
 NAMESPACE = "watched"
-# Of the API server, which passes on to the Prometheus.
-_PROMETHEUS = "/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy/api/v1"
+# Asks the Prometheus for each path of a list; run in the cluster's network.
+_ASK = """
+import json, sys, urllib.request
+api = "http://prometheus-operated.monitoring.svc:9090/api/v1/"
+print(json.dumps([json.load(urllib.request.urlopen(api + path, timeout=10))["data"] for path in json.load(sys.stdin)]))
+"""
 _SMALL: dict[str, Any] = {"memory_gib": 0.0625, "cpu_request": 0.02}
 _EMPTIED = {**_SMALL, "storage_retained": False}
 # A component's kind and its arguments, by cache.
@@ -58,7 +63,7 @@ class Watched(OwnStack):
             self.up()
             self.known = self.connections()
             self.use()
-            eventually(self.all_up, "every target is up", 180)
+            eventually(self.all_up, "every target is up", 180, every=2)
             yield self
         finally:
             for client in self._clients.values():
@@ -97,13 +102,17 @@ class Watched(OwnStack):
                     self.ask(cache, number, "SET", f"key{key}", "x")
                     self.ask(cache, number, "GET", f"key{key}")
 
-    def prometheus(self, path: str, **parameters: str) -> Any:
-        """The answer of Prometheus' API."""
-        return json.loads(kubectl("get", "--raw", f"{_PROMETHEUS}/{path}?{urllib.parse.urlencode(parameters)}"))["data"]
+    def prometheus(self, *paths: str) -> list[Any]:
+        """The answers of Prometheus' API."""
+        words: list[str | Path] = [NODE, "run", "--", sys.executable, "-c", _ASK]
+        done = subprocess.run(words, input=json.dumps(paths), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return list(json.loads(done.stdout))
 
     def all_up(self) -> bool:
         """Whether each server, sentinel and certificate is a target that answers."""
-        targets = [each for each in self.prometheus("targets", state="active")["activeTargets"] if "cache" in each["labels"]]
+        [found] = self.prometheus("targets?state=active")
+        targets = [each for each in found["activeTargets"] if "cache" in each["labels"]]
         wanted = 0
         for known in self.known.values():
             addresses = len(known["nodes"]) + len(known.get("sentinels", []))
@@ -112,7 +121,8 @@ class Watched(OwnStack):
 
     def firing(self) -> set[tuple[str, str]]:
         """Cache and name of each alert that fires."""
-        alerts = [alert for alert in self.prometheus("alerts")["alerts"] if alert["state"] == "firing"]
+        [found] = self.prometheus("alerts")
+        alerts = [alert for alert in found["alerts"] if alert["state"] == "firing"]
         return {(alert["labels"]["cache"], alert["labels"]["alertname"]) for alert in alerts}
 
     def queries(self) -> list[str]:
@@ -123,7 +133,9 @@ class Watched(OwnStack):
 
     def without_data(self) -> list[str]:
         """Queries of dashboards to which there is no answer."""
-        return [query for query in self.queries() if not self.prometheus("query", query=query)["result"]]
+        queries = self.queries()
+        answers = self.prometheus(*(f"query?{urllib.parse.urlencode({'query': query})}" for query in queries))
+        return [query for query, answer in zip(queries, answers, strict=True) if not answer["result"]]
 
     def scale(self, stateful_set: str, replicas: int) -> None:
         kubectl("scale", f"--namespace={self.namespace}", f"statefulset/{stateful_set}", f"--replicas={replicas}")
