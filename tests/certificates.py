@@ -33,7 +33,7 @@ class Authority:
         if not shutil.which("openssl"):
             unavailable("openssl is not on PATH, which makes certificates")
         with tempfile.TemporaryDirectory() as scratch:
-            _run(scratch, "req", "-x509", *_NEW_KEY, "-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.crt", "-days", "1")
+            _run(scratch, "req", "-x509", *_NEW_KEY, "-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.crt", "-days", "365")
             self._files = {name: Path(scratch, name).read_text() for name in ("ca.key", "ca.crt")}
         self.pem = self._files["ca.crt"]
 

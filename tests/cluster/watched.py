@@ -62,8 +62,9 @@ class Watched(OwnStack):
         try:
             self.up()
             self.known = self.connections()
-            self.use()
             eventually(self.all_up, "every target is up", 180, every=2)
+            # What came before the first look is in no rate.
+            self.use()
             yield self
         finally:
             for client in self._clients.values():
