@@ -51,28 +51,19 @@ class Fault:
         return (self.make.__doc__ or "").strip().rstrip(".")
 
 
-@contextmanager
-def lose_shard(watched: Watched) -> Iterator[None]:
+def lose_shard(watched: Watched) -> AbstractContextManager[None]:
     """A shard's master and replica are gone."""
-    watched.scale("shards-0", 0)
-    yield
-    watched.scale("shards-0", 2)
+    return _scaled(watched, "shards-0", 0, usual=2)
 
 
-@contextmanager
-def lose_server(watched: Watched) -> Iterator[None]:
+def lose_server(watched: Watched) -> AbstractContextManager[None]:
     """The only server is gone."""
-    watched.scale("lost", 0)
-    yield
-    watched.scale("lost", 1)
+    return _scaled(watched, "lost", 0, usual=1)
 
 
-@contextmanager
-def lose_member(watched: Watched) -> Iterator[None]:
+def lose_member(watched: Watched) -> AbstractContextManager[None]:
     """One of three pods with a server and a sentinel is gone."""
-    watched.scale("group", 2)
-    yield
-    watched.scale("group", 3)
+    return _scaled(watched, "group", 2, usual=3)
 
 
 @contextmanager
@@ -214,6 +205,13 @@ FAULTS = (
     Fault("fragments", refuse_connections, ("CacheConnectionsRejected",)),
     Fault("fragments", refuse_items, ("CacheOutOfMemory",)),
 )
+
+
+@contextmanager
+def _scaled(watched: Watched, stateful_set: str, replicas: int, usual: int) -> Iterator[None]:
+    watched.scale(stateful_set, replicas)
+    yield
+    watched.scale(stateful_set, usual)
 
 
 @contextmanager
