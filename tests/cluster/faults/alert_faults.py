@@ -162,7 +162,7 @@ def shorten_certificate(watched: Watched) -> Iterator[None]:
 @contextmanager
 def hold_connections(watched: Watched) -> Iterator[None]:
     """Nearly all connections are held."""
-    with _crowd(watched.known["fragments"]["nodes"][0], 490):
+    with _crowd(watched.known["fragments"]["nodes"][0], 475):
         yield
 
 
