@@ -47,7 +47,7 @@ test-engine: environment ## Test with the real Pulumi engine
 test-cluster: environment ## Test on the real embedded cluster
 	$(PYTEST) tests/cluster -m "not long"
 
-test-faults: environment ## Test every fault, also those that take long
+test-faults: environment ## Test every fault and alert, also those that take long
 	$(PYTEST) tests/cluster/faults
 
 lint: environment ## Check style, types, shell scripts and workflows

@@ -33,18 +33,18 @@ class Authority:
         if not shutil.which("openssl"):
             unavailable("openssl is not on PATH, which makes certificates")
         with tempfile.TemporaryDirectory() as scratch:
-            _run(scratch, "req", "-x509", *_NEW_KEY, "-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.crt", "-days", "1")
+            _run(scratch, "req", "-x509", *_NEW_KEY, "-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.crt", "-days", "365")
             self._files = {name: Path(scratch, name).read_text() for name in ("ca.key", "ca.crt")}
         self.pem = self._files["ca.crt"]
 
-    def issue(self, *names: str) -> Certified:
+    def issue(self, *names: str, days: int = 1) -> Certified:
         """A certificate for names such as `DNS:*.shop.svc` and `IP:10.0.0.1`."""
         with tempfile.TemporaryDirectory() as scratch:
             for name, content in self._files.items():
                 Path(scratch, name).write_text(content)
             _run(scratch, "req", *_NEW_KEY, "-subj", "/CN=server", "-keyout", "tls.key", "-out", "request")
             Path(scratch, "extensions").write_text(f"subjectAltName={','.join(names)}\n")
-            signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1", "-extfile", "extensions"]
+            signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days), "-extfile", "extensions"]
             _run(scratch, "x509", "-req", "-in", "request", "-out", "tls.crt", *signing)
             return Certified(*(Path(scratch, name).read_text() for name in ("tls.crt", "tls.key", "ca.crt")))
 

@@ -122,12 +122,12 @@ def writing(host: str, password: str) -> Iterator[dict[str, Any]]:
             result |= json.loads(writer.stdout.read())
 
 
-def eventually(check: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    """Waits for a condition."""
+def eventually(check: Callable[[], bool], what: str, seconds: float = 120, every: float = 0.3) -> None:
+    """Waits for a condition, looking every so many seconds."""
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.3)
+        time.sleep(every)
 
 
 @contextmanager

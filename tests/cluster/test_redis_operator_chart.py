@@ -5,19 +5,15 @@ The chart and the operator come from the operator's module: the published ones c
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster.deployed import CHECKOUT, NODE, call, eventually
+from cluster.deployed import call, eventually
 from cluster.operator_image import OPERATOR_IMAGE, load_operator_image
-from common import go_build, paths
-from embedded.layout import Layout
-from engine.program import Program
+from cluster.own_stack import OwnStack, kubectl
+from common import go_build
 
 pytestmark = pytest.mark.cluster
 
@@ -26,27 +22,13 @@ NAMESPACE = "charted"
 DEFINITIONS = "redis.redis.opstreelabs.in"
 
 
-class OperatorStack(Program):
-    """The checkout's own stack."""
+class OperatorStack(OwnStack):
+    """The operator from its chart, and one cache."""
 
     def __init__(self, scratch: Path) -> None:
-        folder = scratch / "program"
-        shutil.copytree(CHECKOUT / "stacks", folder / "stacks")
-        shutil.copy(CHECKOUT / "__main__.py", folder)
-        (folder / "Pulumi.yaml").write_text("name: caches\nruntime: python\n")
-        layout = Layout.of_environment()
-        found = {
-            "XDG_STATE_HOME": str(paths.state().parent),
-            "CACHES_NODE_INSTANCE": layout.instance,
-            "CACHES_KUBECONFIG": str(layout.kubeconfig),
-        }
-        super().__init__(folder, scratch, found, prefix=[str(NODE), "run", "--"])
+        super().__init__(scratch, "operator", NAMESPACE)
         chart = {"chart": str(go_build.build(["operator-crds"])["operator-crds"] / "chart"), "version": "0.22.2", "image": OPERATOR_IMAGE}
-        self.configure(topology="operator", namespace=NAMESPACE, operator_chart={"redis-operator": chart})
-
-    def configure(self, **values: Any) -> None:
-        for key, value in values.items():
-            self.pulumi("config", "set", f"caches:{key}", value if isinstance(value, str) else json.dumps(value))
+        self.configure(operator_chart={"redis-operator": chart})
 
     def cache(self, **args: Any) -> None:
         small = {"memory_gib": 0.125, "cpu_request": 0.02, "storage_retained": False}
@@ -66,10 +48,6 @@ def stack(tmp_path: Path) -> Iterator[OperatorStack]:
             kubectl("delete", *left)
 
 
-def kubectl(*words: str) -> str:
-    return subprocess.run([NODE, "kubectl", *words], check=True, capture_output=True, text=True).stdout
-
-
 def definitions() -> list[str]:
     """As kubectl takes them, with their kind."""
     return [name for name in kubectl("get", "crd", "--output=name").split() if name.endswith(DEFINITIONS)]
@@ -79,7 +57,7 @@ def test_the_operator_comes_before_its_caches_and_goes_after_them_and_leaves_its
     assert definitions() == []
     stack.cache()
     stack.up()
-    connection = stack.outputs()["connections"]["cache"]
+    connection = stack.connections()["cache"]
     _serves(connection)
     stack.preview("--expect-no-changes")
 

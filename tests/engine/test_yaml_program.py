@@ -93,7 +93,7 @@ def test_one_components_connection_is_taken_by_another(program: Program) -> None
 
 def test_children_use_the_provider_of_the_program(program: Program) -> None:
     objects = [resource for resource in program.export() if resource["type"].startswith("kubernetes:")]
-    assert len(objects) == 25
+    assert len(objects) == 28
     assert all("pulumi:providers:kubernetes::render" in resource["provider"] for resource in objects)
 
 
@@ -110,7 +110,7 @@ def test_second_preview_changes_nothing(program: Program) -> None:
         ("memoryGib: 0.125", "memoryGib: 0.01", "memoryGib = 0.01: must be from 0.0625 to 1024"),
         ("replicas: 2", "replicas: 2.5", "replicas = 2.5: must be a whole number"),
         # These are only known while the engine works.
-        ("memoryGib: 0.125", "memoryGib: 0.25\n      storageGib: 9", "can't become 9: a StatefulSet's volumes keep the size"),
+        ("engine: valkey", "engine: redis", "engine: 'valkey' can't become 'redis': Redis and Valkey do not read"),
         ("name: foreign", "name: Not_A_Name", "namespace = 'Not_A_Name': must be lower-case letters"),
     ],
 )

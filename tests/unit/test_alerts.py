@@ -82,9 +82,9 @@ CASES: list[Case] = [
 ]
 
 
-def rules(monitored: Monitored) -> dict[str, Any]:
+def rules(monitored: Monitored, **more: Any) -> dict[str, Any]:
     """As the component makes them. The tests' time begins at 0, which is never more than three hours ago."""
-    given = {"backup_age_hours": 1.5, "drill_age_days": 1.5 / 24}
+    given = {"backup_age_hours": 1.5, "drill_age_days": 1.5 / 24, **more}
     thresholds = read_thresholds(Arguments("Test", "cache", 63, given, ThresholdArgs))
     return rule_groups(monitored, thresholds, (), {}, RUNBOOKS)
 
@@ -97,6 +97,19 @@ def test_fires_with_its_fault_for_its_cache_and_ends_with_it(
     groups = [group for monitored in (ours, theirs) for group in rules(monitored)["groups"]]
     (tmp_path / "rules.yaml").write_text(json.dumps({"groups": groups}))
     (tmp_path / "test.yaml").write_text(json.dumps(prometheus_test("rules.yaml", ours, theirs, fault, expected)))
+    done = promtool(tmp_path, "test", "rules", "test.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_master_that_counts_from_0_again_has_no_replica_that_lags(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(json.dumps(rules(cache("ours", *REPLICATED), replica_lag_seconds=1800)))
+    labels = 'cache="ours",namespace="shop",instance="server-0:6379"'
+    # For an hour, and then anew.
+    values = "0+1000x119 0+1000x119"
+    series = [f"redis_master_repl_offset{{{labels}}}", f'redis_connected_slave_offset_bytes{{{labels},slave_ip="server-1"}}']
+    promql = {"expr": 'ALERTS{alertname="CacheReplicationLagging"}', "eval_time": "65m", "exp_samples": []}
+    tested = {"interval": "30s", "input_series": [{"series": each, "values": values} for each in series], "promql_expr_test": [promql]}
+    (tmp_path / "test.yaml").write_text(json.dumps({"rule_files": ["rules.yaml"], "evaluation_interval": "30s", "tests": [tested]}))
     done = promtool(tmp_path, "test", "rules", "test.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -35,6 +35,26 @@ def test_makes_a_restricted_namespace_with_every_cache_in_it(monkeypatch: pytest
     assert registered.only("StatefulSet")["metadata"]["namespace"] == "shop"
 
 
+def test_what_is_attached_to_a_cache_gets_its_connection_and_its_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    registered = deploy(
+        namespace="shop",
+        redis=CACHES,
+        monitoring='{"sessions": {"alert_labels": {"team": "shop"}}}',
+        backup='{"sessions": {"bucket": "pvc://backups/sessions"}}',
+        backup_claim='{"backups": {"storage_gib": 0.5, "storage_class": "slow"}}',
+    )
+    [group] = registered.only("PrometheusRule")["spec"]["groups"]
+    assert group["name"] == "shop/sessions"
+    assert group["rules"][0]["labels"] == {"team": "shop", "severity": "critical", "cache": "sessions", "namespace": "shop"}
+    backup = registered.named("CronJob")["sessions-backup"]
+    [volume] = [each for each in backup["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"] if each["name"] == "backups"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "backups"}
+    claim = registered.only("PersistentVolumeClaim")
+    assert (claim["metadata"]["namespace"], claim["spec"]["storageClassName"]) == ("shop", "slow")
+    assert claim["spec"]["resources"]["requests"] == {"storage": "512Mi"}
+
+
 def test_the_topology_operator_asks_for_every_cache_in_a_restricted_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
     registered = deploy(topology="operator", namespace="shop", operated='{"sessions": null, "carts": {"mode": "sentinel"}}')
@@ -70,6 +90,8 @@ def test_a_stack_that_comes_with_the_project_has_what_its_topology_takes(file: P
         ({"cluster": '{"catalogue": {"storage_retained": false}}'}, False),
         ({"redis": '{"pages": {"persistence": "none"}}'}, False),
         ({"memcached": '{"fragments": null}'}, False),
+        ({"memcached": '{"fragments": null}', "backup_claim": '{"backups": null}'}, True),
+        ({"backup_claim": '{"backups": {"storage_retained": false}}'}, False),
         ({"topology": "operator", "operated": '{"sessions": null}'}, True),
         ({"topology": "operator", "operated": '{"sessions": {"storage_retained": false}}'}, False),
     ],
@@ -95,6 +117,12 @@ def test_the_namespace_outlives_the_stack_when_volumes_in_it_shall(
         ({"redis": "[1]"}, "caches:redis = [1]: must be a mapping"),
         ({"redis": "text"}, "caches:redis = 'text': must be a mapping"),
         ({"redis": '{"sessions": {"memory": 1}}'}, "memory: there is no such argument"),
+        (
+            {"redis": '{"sessions": null}', "monitoring": '{"session": null}'},
+            "caches:monitoring.session: there is no such cache; did you mean 'sessions'?",
+        ),
+        ({"backup": '{"sessions": null}'}, "caches:backup.sessions: there is no such cache"),
+        ({"backup_claim": '{"backups": {"storage_gib": 0}}'}, "storage_gib = 0: must be from 0.1 to 65536"),
         ({"redis": '{"sessions": 5}'}, "caches:redis.sessions = 5: must be a mapping of arguments"),
     ],
 )

@@ -139,12 +139,23 @@ def test_a_disk_that_is_too_small_is_refused_before_the_build(tmp_path: Path) ->
     assert "> building" not in done.stderr
 
 
-def test_the_operator_and_its_definitions_are_of_one_version() -> None:
+@pytest.mark.parametrize(
+    ("required", "operator", "definitions"),
+    [
+        ("github.com/OT-CONTAINER-KIT/redis-operator", "redis-operator", "operator-crds"),
+        ("github.com/prometheus-operator/prometheus-operator", "prometheus-operator", "monitoring-crds"),
+    ],
+)
+def test_an_operator_and_its_definitions_are_of_one_version(required: str, operator: str, definitions: str) -> None:
     def pinned(module: str) -> str:
         text = (paths.TOOLS / "go" / module / "go.mod").read_text()
-        return "".join(re.findall(r"github.com/OT-CONTAINER-KIT/redis-operator (v\S+)", text))
+        return "".join(re.findall(rf"{required} (v\S+)", text))
 
-    assert pinned("redis-operator") == pinned("operator-crds") != ""
+    assert pinned(operator) == pinned(definitions) != ""
+
+
+def test_the_prometheus_operators_images_are_of_its_version() -> None:
+    assert f"prometheus-operator v{go_build.PROMETHEUS_OPERATOR_VERSION} " in (paths.TOOLS / "go/prometheus-operator/go.mod").read_text()
 
 
 def test_without_go_the_version_that_is_needed_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from driver import engine, stack_cli
 from unit.person import forget_settings
 
 TOOLS = paths.TOOLS
-NODE_COMMANDS = ("up", "stop", "down", "status", "run", "kubectl", "images", "cut", "heal", "restart")
+NODE_COMMANDS = ("up", "stop", "down", "status", "run", "kubectl", "images", "cut", "heal", "restart", "prometheus")
 
 
 @pytest.fixture(autouse=True)

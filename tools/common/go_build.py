@@ -25,6 +25,7 @@ GO_MINIMUM = (1, 26)
 PULUMI_VERSION = "3.259.0"
 KUBERNETES_VERSION = "1.34.4"
 KUBERNETES_PROVIDER_VERSION = "4.25.0"
+PROMETHEUS_OPERATOR_VERSION = "0.85.0"
 # A cold build needs this for Go's own cache and the results; a full disk half way through wastes twenty minutes.
 DISK_NEEDED_GIB = 8
 _DISK_FULL = (
@@ -81,6 +82,18 @@ def _copy_monitoring_crds(sources: Path, results: Path) -> None:
     _copy_yaml(sources, results, "github.com/prometheus-operator/prometheus-operator", *names)
 
 
+def _copy_prometheus_operator(sources: Path, results: Path) -> None:
+    module = "github.com/prometheus-operator/prometheus-operator"
+    for folder, patterns in (
+        ("definitions", ["example/prometheus-operator-crd/*.yaml"]),
+        ("manifests", ["example/rbac/prometheus-operator/*.yaml", "example/rbac/prometheus/prometheus-*.yaml"]),
+    ):
+        (results / folder).mkdir()
+        _copy_yaml(sources, results / folder, module, *patterns)
+    for own in sources.glob("*.yaml"):
+        shutil.copy(own, results / "manifests")
+
+
 def _copy_yaml(sources: Path, results: Path, module: str, *patterns: str) -> Path:
     """Copies a module's files of these names, and says where the module is."""
     _go("mod", "download", module, folder=sources)
@@ -127,6 +140,13 @@ RECIPES: dict[str, Recipe] = {
     "operator-crds": Recipe(packages=(), finish=_copy_operator_crds),
     "monitoring-crds": Recipe(packages=(), finish=_copy_monitoring_crds),
     "google-storage": Recipe(packages=(".",)),
+    "prometheus-operator": Recipe(
+        packages=tuple(
+            f"github.com/prometheus-operator/prometheus-operator/cmd/{program}" for program in ("operator", "prometheus-config-reloader")
+        ),
+        ldflags=f"-X github.com/prometheus/common/version.Version={PROMETHEUS_OPERATOR_VERSION}",
+        finish=_copy_prometheus_operator,
+    ),
     "lint": Recipe(packages=("github.com/yannh/kubeconform/cmd/kubeconform", "github.com/rhysd/actionlint/cmd/actionlint")),
 }
 

@@ -80,6 +80,8 @@ def up(stack: Stack) -> dict[str, int]:
     target.start(stack.target)
     _import_images(stack)
     _apply_definitions(stack)
+    if monitored(stack):
+        target.install_prometheus()
     _remember_target(stack)
     _select(stack)
     _render_again(stack)
@@ -131,6 +133,11 @@ def doctor(stack: Stack, *, json_output: bool) -> int:
     options = ["--connections=-", stack.target.named, *(["--json"] if json_output else [])]
     words = target.command(stack.target, [caches, "doctor", *options])
     return subprocess.run(words, input=json.dumps(connections(stack)), text=True).returncode
+
+
+def monitored(stack: Stack) -> bool:
+    """Whether the embedded cluster shall have a Prometheus for it; another cluster has its own."""
+    return stack.target.embedded and re.search(r"^\s+caches:monitoring:", _source(stack), re.MULTILINE) is not None
 
 
 def is_deployed(stack: Stack) -> bool:
@@ -196,12 +203,16 @@ def rendered(name: str) -> Path:
 def _config(stack: Stack) -> tuple[str, str]:
     """A copy of the stack's configuration, because the engine adds a line to it; the checkout stays clean."""
     copy = _copies() / f"Pulumi.{stack.pulumi_name}.yaml"
-    source = (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
+    source = _source(stack)
     if "encryptionsalt:" not in source and copy.exists():
         source += "".join(re.findall(r"^encryptionsalt:.*\n", copy.read_text(), re.MULTILINE))
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(source)
     return "--config-file", str(copy)
+
+
+def _source(stack: Stack) -> str:
+    return (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
 
 
 def _copies() -> Path:
@@ -241,8 +252,7 @@ def _backend() -> dict[str, str]:
 def _import_images(stack: Stack) -> None:
     """The embedded cluster has no registry: it gets the Debian build under whatever names the stack gives."""
     if stack.target.embedded:
-        source = (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
-        names = re.findall(r"^\s+\w*image: *['\"]?([^'\"\s#]+)", source, re.MULTILINE)
+        names = re.findall(r"^\s+\w*image: *['\"]?([^'\"\s#]+)", _source(stack), re.MULTILINE)
         if names and subprocess.run([*target.NODE, "images", *names]).returncode:
             raise Failure("the stack's images could not be put in the cluster, see above")
 
@@ -250,8 +260,7 @@ def _import_images(stack: Stack) -> None:
 def _apply_definitions(stack: Stack) -> None:
     """The embedded cluster runs no operator: it gets the custom resource definitions of one, by which it checks what is deployed."""
     if stack.target.embedded:
-        source = (paths.CHECKOUT / f"Pulumi.{stack.name}.yaml").read_text()
-        [topology] = re.findall(r"^\s+caches:topology: *(\S+)", source, re.MULTILINE) or [""]
+        [topology] = re.findall(r"^\s+caches:topology: *(\S+)", _source(stack), re.MULTILINE) or [""]
         if module := _DEFINITIONS.get(topology):
             # Its definitions, and not what is in folders beside them: `kubectl wait` would take those too.
             definitions = str(go_build.build([module])[module] / "*.yaml")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from common import paths
 from common.console import Failure, fail_with, say, table
 
-from driver import proof, python_environment, stack, target
+from driver import monitoring_proof, proof, python_environment, stack, target
 
 
 def main() -> int:
@@ -54,6 +54,8 @@ def _up(arguments: argparse.Namespace) -> None:
         say(_manifests(opened))
         return
     proof.prove(opened, changes)
+    if stack.monitored(opened):
+        monitoring_proof.prove(opened, _namespaces(opened))
     print(proof.describe(opened))
 
 
@@ -93,6 +95,8 @@ def _status(arguments: argparse.Namespace) -> None:
         return
     print(table(((pod["name"], pod["ready"], str(pod["restarts"])) for pod in pods), header=("POD", "READY", "RESTARTS")), end="\n\n")
     print(proof.describe(opened))
+    if stack.monitored(opened):
+        print(f"\nmonitoring: {monitoring_proof.describe(opened, _namespaces(opened))}")
 
 
 def _manifests(opened: stack.Stack) -> str:
@@ -129,12 +133,14 @@ def _doctor(arguments: argparse.Namespace) -> NoReturn:
         sys.exit(2)
 
 
+def _namespaces(opened: stack.Stack) -> list[str]:
+    connections = stack.connections(opened).values()
+    return sorted({connection["host"].split(".")[-2] for connection in connections if connection["provider"] == "kubernetes"})
+
+
 def _pods(opened: stack.Stack) -> list[dict[str, Any]]:
-    namespaces = {
-        connection["host"].split(".")[-2] for connection in stack.connections(opened).values() if connection["provider"] == "kubernetes"
-    }
     pods = []
-    for namespace in sorted(namespaces):
+    for namespace in _namespaces(opened):
         done = opened.kubectl("-n", namespace, "get", "pods", "--output=json")
         if done.returncode:
             raise Failure(f"the pods of namespace {namespace} could not be listed: {done.stderr.strip()}")

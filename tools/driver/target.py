@@ -85,6 +85,11 @@ def stop(target: Target) -> None:
         run(["kind", "delete", "cluster", "--name", KIND_CLUSTER])
 
 
+def install_prometheus() -> None:
+    """In the embedded cluster; does nothing where it is."""
+    _node("prometheus")
+
+
 def remove_embedded() -> None:
     """Removes the embedded cluster if there is one, whoever started it."""
     layout = Layout.of_environment()

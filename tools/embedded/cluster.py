@@ -13,7 +13,7 @@ from common import go_build
 from common.console import Failure, run, say, step
 from common.locking import locked
 
-from embedded import cgroups, control_plane, credentials, images, kubectl, machine, network, processes, worker
+from embedded import cgroups, control_plane, credentials, images, kubectl, machine, network, processes, prometheus, worker
 from embedded.layout import API_ADDRESS, CLUSTER_DOMAIN, MAX_NODES, Layout, Node, Space
 
 _PROGRAMS = {
@@ -102,6 +102,13 @@ def put_images(layout: Layout, names: Sequence[str]) -> None:
     nodes = _nodes(layout)
     with locked(layout.lock, "the cluster"), step("putting images in the nodes"):
         images.put(nodes, names or images.DEFAULT_IMAGES)
+
+
+def install_prometheus(layout: Layout) -> None:
+    machine.require_root()
+    nodes = _nodes(layout)
+    with locked(layout.lock, "the cluster"), step("installing Prometheus"):
+        prometheus.install(layout, nodes)
 
 
 def status(layout: Layout) -> dict[str, Any]:

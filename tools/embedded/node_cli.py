@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     kubectl.add_argument("words", nargs="+", metavar="ARGUMENT", help="as for kubectl")
     images = command("images", "put the Debian image in the nodes under the given names", f"Without names: {', '.join(DEFAULT_IMAGES)}.")
     images.add_argument("names", nargs="*", metavar="NAME", help="such as docker.io/library/redis:8.0.2")
+    command("prometheus", "put a Prometheus with its Operator in the cluster", "It takes every monitor and rule, of all namespaces.")
     for name, text in (
         ("cut", "pull a node's network cable"),
         ("heal", "plug a node's network cable in again"),
@@ -80,6 +81,8 @@ def _dispatch(layout: Layout, options: argparse.Namespace) -> int:
             print(json.dumps(found, indent=2) if options.json else _status_text(found), flush=True)
         case "images":
             cluster.put_images(layout, options.names)
+        case "prometheus":
+            cluster.install_prometheus(layout)
         case "cut":
             cluster.cut(layout, options.number)
         case "heal":

@@ -248,13 +248,15 @@ def _replication(series: _Series, cache: Monitored, thresholds: Thresholds) -> I
         f"{_or_none('sum', series('redis_master_link_up'))} < {expected}",
         "only {{ $value }} replicas follow their master",
     )
-    # In bytes this would depend on how much is written: a replica must have what its master had so long ago.
-    before = f"{series('redis_master_repl_offset')} offset {thresholds.replica_lag_seconds}s"
+    # In bytes this would depend on how much is written: a replica must have what its master had so long ago. A master that was
+    # made anew since then counts from 0, and what it had says nothing.
+    now = series("redis_master_repl_offset")
+    before = f"({now} offset {thresholds.replica_lag_seconds}s <= {now})"
     yield Alert(
         "CacheReplicationLagging",
         "warning",
         2,
-        f"{series('redis_connected_slave_offset_bytes')} < on (instance) group_left {before}",
+        f"{series('redis_connected_slave_offset_bytes')} < on (instance) group_left () {before}",
         f"{{{{ $labels.slave_ip }}}} is more than {thresholds.replica_lag_seconds} s behind its master {{{{ $labels.instance }}}}",
     )
 

@@ -74,9 +74,10 @@ class CacheBackup(pulumi.ComponentResource):
     """
     Backups of a Redis or Valkey cache on a schedule, in a bucket or on a volume, verified when they are made and again by drills.
 
-    Creates, all named after the component: the CronJobs NAME-backup and NAME-backup-drill; NAME-backup-restore, which never runs
-    by itself, and of which `kubectl create job --from` makes a restore; a Secret with the connection; the Deployment
-    NAME-backup-metrics with a Service; and a service account where a cloud shall let in one. Each shard of a cluster is a file of its own.
+    Creates, all named after the component: the CronJobs NAME-backup and NAME-backup-drill; the Job NAME-backup-first, which does
+    what they do at once, so that a bucket that can't be written fails `pulumi up`; NAME-backup-restore, which never runs by itself,
+    and of which `kubectl create job --from` makes a restore; a Secret with the connection; the Deployment NAME-backup-metrics with
+    a Service; and a service account where a cloud shall let in one. Each shard of a cluster is a file of its own.
     """
 
     def __init__(self, name: str, args: CacheBackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -106,6 +107,16 @@ class CacheBackup(pulumi.ComponentResource):
                 spec = plan.cron_job_spec(what, schedule, suspended=what == "restore")
                 metadata = {**plan.metadata(suffix), "annotations": {labels.CACHE: host_of(plan.connection)}}
                 k8s.batch.v1.CronJob(f"{name}-backup{suffix}", metadata=metadata, spec=spec, opts=after)
+        if plan.schedule is not None:
+            k8s.batch.v1.Job(
+                f"{name}-backup-first",
+                # What failed is tried again by the next `up`.
+                metadata={**plan.metadata("-first"), "annotations": {"pulumi.com/replaceUnready": "true"}},
+                spec=plan.first_job_spec(),
+                opts=pulumi.ResourceOptions.merge(
+                    after, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=f"{plan.timeout_minutes}m"))
+                ),
+            )
         if plan.metrics:
             metadata = plan.metadata("-metrics")
             k8s.apps.v1.Deployment(f"{name}-backup-metrics", metadata=metadata, spec=plan.deployment_spec(), opts=after)
@@ -147,7 +158,16 @@ class _Plan:
             raise ArgumentError(f"CacheBackup {self.name!r} can't be made:\n  * connection: {problem}")
         return json.dumps(connection)
 
-    def cron_job_spec(self, what: str, schedule: str, *, suspended: bool) -> dict[str, Any]:
+    def first_job_spec(self) -> dict[str, Any]:
+        """A backup, and then a drill where there are any."""
+        job = self._job_spec("make")
+        if self.drill_schedule is not None:
+            made, drilled = job["template"]["spec"], self._job_spec("drill")["template"]["spec"]
+            [container] = drilled["containers"]
+            made |= {"init_containers": made["containers"], "containers": [{**container, "name": "drill"}]}
+        return job
+
+    def _job_spec(self, what: str) -> dict[str, Any]:
         spec = self._pod([what, *self._options(what)], self._sources(what))
         [container] = spec["containers"]
         memory = f"{self.memory_mib}Mi"
@@ -156,7 +176,7 @@ class _Plan:
         container["env"] += pod.variables({"TMPDIR": _WORK["mount_path"]})
         # A snapshot takes less than its data did in memory; encrypted there are two.
         spec["volumes"].append({"name": _WORK["name"], "empty_dir": {"size_limit": f"{2 * self.memory_mib}Mi"}})
-        job = {
+        return {
             "backoff_limit": 2,
             "active_deadline_seconds": self.timeout_minutes * 60,
             "pod_failure_policy": {
@@ -164,6 +184,8 @@ class _Plan:
             },
             "template": {"metadata": self._pod_metadata(what), "spec": {**spec, "restart_policy": "Never"}},
         }
+
+    def cron_job_spec(self, what: str, schedule: str, *, suspended: bool) -> dict[str, Any]:
         return {
             "schedule": schedule,
             "time_zone": self.time_zone,
@@ -172,7 +194,7 @@ class _Plan:
             "starting_deadline_seconds": _LATE_SECONDS,
             "successful_jobs_history_limit": 1,
             "failed_jobs_history_limit": 3,
-            "job_template": {"metadata": {"labels": self.metadata("")["labels"]}, "spec": job},
+            "job_template": {"metadata": {"labels": self.metadata("")["labels"]}, "spec": self._job_spec(what)},
         }
 
     def deployment_spec(self) -> dict[str, Any]:
