@@ -53,21 +53,26 @@ def main() -> None:
 def run(source: Server, folder: Path, seconds: dict[str, list[float]]) -> int:
     """Does everything once; how many bytes a backup has."""
 
-    def timed(what: str, work: Callable[[], object]) -> None:
-        began = time.monotonic()
-        work()
-        seconds.setdefault(what, []).append(time.monotonic() - began)
+    def note(what: str, work: Callable[[], object]) -> None:
+        seconds.setdefault(what, []).append(timed(work))
 
     peer = folder / "peer.rdb"
-    timed("redis-cli --rdb", lambda: read_by_peer(source, peer))
+    note("redis-cli --rdb", lambda: read_by_peer(source, peer))
     for what, key in (("backup", None), ("backup, encrypted", str(x25519.Identity.generate()))):
-        timed(what, Place(folder, (folder / what).as_uri(), key).backup(standalone(source)).run)
+        note(what, Place(folder, (folder / what).as_uri(), key).backup(standalone(source)).run)
     place = Place(folder, (folder / "backup").as_uri())
     chosen = place.restore().choose(None)
-    timed("drill", lambda: place.restore().drill(chosen))
+    note("drill", lambda: place.restore().drill(chosen))
     with server("redis") as target:
-        timed("restore", lambda: place.bring(standalone(target), chosen))
+        note("restore", lambda: place.bring(standalone(target), chosen))
     return peer.stat().st_size
+
+
+def timed(work: Callable[[], object]) -> float:
+    """How many seconds it takes."""
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
 
 
 def fill(source: Server, keys: int) -> None:
