@@ -67,7 +67,7 @@ def _read(servers: Target, position: dict[str, str], values: Callable[[list[byte
 
 
 def _records(servers: Target, keys: list[bytes], values: Callable[[list[bytes]], _Values]) -> Iterator[Entry | Bad]:
-    sizes = servers.every([("MEMORY USAGE", key) for key in keys])
+    sizes = sound(servers.each([("MEMORY", "USAGE", key) for key in keys], keys=keys))
     small = [(key, size) for key, size in zip(keys, sizes, strict=True) if (size or 0) <= VALUE_BYTES]
     yield from (Bad("a key", f"takes more than {VALUE_BYTES // MIB} MiB") for _ in range(len(keys) - len(small)))
     for group in grouped([key for key, _ in small], [size for _, size in small]):
