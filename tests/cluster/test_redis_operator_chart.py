@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from cluster.deployed import call, eventually
-from cluster.operator_image import OPERATOR_IMAGE, load_operator_image
+from cluster.operator_image import load_operator_image
 from cluster.own_stack import OwnStack, kubectl
 from common import go_build
+from embedded import redis_operator
 
 pytestmark = pytest.mark.cluster
 
@@ -27,7 +28,11 @@ class OperatorStack(OwnStack):
 
     def __init__(self, scratch: Path) -> None:
         super().__init__(scratch, "operator", NAMESPACE)
-        chart = {"chart": str(go_build.build(["operator-crds"])["operator-crds"] / "chart"), "version": "0.22.2", "image": OPERATOR_IMAGE}
+        chart = {
+            "chart": str(go_build.build(["operator-crds"])["operator-crds"] / "chart"),
+            "version": "0.22.2",
+            "image": redis_operator.IMAGE,
+        }
         self.configure(operator_chart={"redis-operator": chart})
 
     def cache(self, **args: Any) -> None:
@@ -38,7 +43,7 @@ class OperatorStack(OwnStack):
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[OperatorStack]:
-    load_operator_image(tmp_path)
+    load_operator_image()
     stack = OperatorStack(tmp_path)
     try:
         yield stack

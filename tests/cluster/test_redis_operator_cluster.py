@@ -7,7 +7,6 @@ what an operator would say. With it, that it understands them. Its images can't 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from typing import Any
 
 import pytest
 from cluster.deployed import NODE, Deployed, call, eventually
-from cluster.operator_image import OPERATOR_IMAGE, load_operator_image, operator_binary
 from common import go_build
 
 pytestmark = pytest.mark.cluster
@@ -101,20 +99,10 @@ def test_up_waits_for_what_the_operator_says(deployed: Deployed, mode: str, kind
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The operator as a process in the cluster's network; its init containers run it as an image."""
-    scratch = tmp_path_factory.mktemp("operator")
-    load_operator_image(scratch)
-    # Else it would need its own images: with this it makes the servers' configuration itself.
-    options = ["--feature-gates=GenerateConfigInInitContainer=true", "--enable-webhooks=false", "--metrics-bind-address=0"]
-    variables = {"WATCH_NAMESPACE": "operated", "INIT_CONTAINER_IMAGE": OPERATOR_IMAGE}
-    with (scratch / "log").open("wb") as log:
-        words: list[str | Path] = [NODE, "run", "--", operator_binary(), "manager", *options]
-        process = subprocess.Popen(words, env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT)
+def operator() -> Iterator[None]:
+    subprocess.run([NODE, "redis-operator"], check=True)
     yield
-    assert process.poll() is None, (scratch / "log").read_text()[-2000:]
-    process.terminate()
-    process.wait(30)
+    subprocess.run([NODE, "kubectl", "delete", "namespace", "redis-operator"], check=True, capture_output=True)
 
 
 @pytest.mark.usefixtures("operator")

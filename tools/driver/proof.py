@@ -27,6 +27,18 @@ class _Cache:
     engine: str
     connection: dict[str, Any]
 
+    @property
+    def operated(self) -> bool:
+        """Whether an operator runs it, in which things have other names and a restart is the operator's matter."""
+        mode = self.connection["mode"]
+        ours = mode == "standalone" or self.connection.get("master_name") == self.name or self.pod == f"{self.name}-0-0"
+        return self.engine in ("redis", "valkey") and not ours
+
+    @property
+    def service(self) -> str:
+        """The Service that leads to who takes writes."""
+        return self.connection["host"].split(".")[0] if self.operated else self.name
+
 
 def prove(stack: Stack, changes: dict[str, int]) -> None:
     """Writes, restarts and reads after something was created; otherwise only reads what is there, and disturbs nothing."""
@@ -34,11 +46,11 @@ def prove(stack: Stack, changes: dict[str, int]) -> None:
     for cache in caches:
         if cache.engine == "memcached":
             memcached_proof.prove(stack, cache.name, cache.namespace, cache.connection, restart=bool(changes.get("create")))
-        elif not _is_provable(cache):
-            say(f"{cache.name}: deployed; how to prove a {cache.engine} of its kind is not known here")
+        elif changes.get("create") and cache.operated:
+            _prove_service(stack, cache)
         elif changes.get("create"):
             _prove_restart(stack, cache)
-        elif value := _command(stack, cache, cache.name, "GET", KEY):
+        elif value := _command(stack, cache, cache.service, "GET", KEY):
             say(f"{cache.name}: serves the value written when it was made ({value})")
         else:
             say(f"{cache.name}: serves (the value written when it was made has been removed since)")
@@ -57,10 +69,18 @@ def describe(stack: Stack) -> str:
         for cache in caches
     ]
     lines = [table(rows, header=("CACHE", "ENGINE", "WRITES", "READS"))]
-    if first := next(filter(_is_provable, caches), None):
-        shell = words(stack, ["-n", first.namespace, "exec", "-it", first.pod, "--", "sh", "-c", f"'{_client(first, first.name)}'"])
+    if first := next((cache for cache in caches if cache.engine != "memcached"), None):
+        shell = words(stack, ["-n", first.namespace, "exec", "-it", first.pod, "--", "sh", "-c", f"'{_client(first, first.service)}'"])
         lines += ["", "A client's shell:", f"  {shell}", "The password:", f"  make password STACK={stack.name} CACHE={first.name}"]
     return "\n".join(lines)
+
+
+def _prove_service(stack: Stack, cache: _Cache) -> None:
+    value = secrets.token_hex(8)
+    with step(f"{cache.name}: writing through the Service, reading back"):
+        _command(stack, cache, cache.service, "SET", KEY, value)
+        _await_value(stack, cache, cache.service, value)
+    say(f"{cache.name}: serves what was written ({value})")
 
 
 def _prove_restart(stack: Stack, cache: _Cache) -> None:
@@ -100,8 +120,7 @@ def _command(stack: Stack, cache: _Cache, host: str, *command: str) -> str:
         cache.namespace,
         "exec",
         cache.pod,
-        "-c",
-        cache.engine,
+        *([] if cache.operated else ["-c", cache.engine]),
         "--",
         "sh",
         "-c",
@@ -119,7 +138,8 @@ def _client(cache: _Cache, host: str) -> str:
     # A cluster's client goes on to the node that has the key.
     follow = " -c" if cache.connection["mode"] == "cluster" else ""
     trust = " --tls --cacert /etc/cache/tls/ca.crt" if cache.connection["tls"] else ""
-    return f"REDISCLI_AUTH=$(cat /etc/cache/credentials/password) exec {cache.engine}-cli{trust}{follow} -h {host}"
+    password = "$REDIS_PASSWORD" if cache.operated else "$(cat /etc/cache/credentials/password)"
+    return f"REDISCLI_AUTH={password} exec {cache.engine}-cli{trust}{follow} -h {host}"
 
 
 def _serving_pod(stack: Stack, cache: _Cache) -> str:
@@ -131,13 +151,6 @@ def _serving_pod(stack: Stack, cache: _Cache) -> str:
     if done.returncode:
         raise Failure(f"{cache.name}: its master is not known: {done.stderr.strip()}")
     return done.stdout
-
-
-def _is_provable(cache: _Cache) -> bool:
-    """What an operator runs has other names than what this package runs."""
-    mode = cache.connection["mode"]
-    ours = mode == "standalone" or cache.connection.get("master_name") == cache.name or cache.pod == f"{cache.name}-0-0"
-    return cache.engine in ("redis", "valkey") and ours and bool(cache.pod)
 
 
 def _caches(stack: Stack) -> list[_Cache]:

@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import go_build, paths
+from common import paths
 from common.console import Failure, say
 
 from driver import engine, target
 from driver.target import Target
-
-# The Go module that has the custom resource definitions of a topology.
-_DEFINITIONS = {"operator": "operator-crds"}
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,8 @@ def up(stack: Stack) -> dict[str, int]:
     """Deploys; how many resources were created, updated and so on."""
     target.start(stack.target)
     _import_images(stack)
-    _apply_definitions(stack)
-    if monitored(stack):
-        target.install_prometheus()
+    for what in _installed(stack):
+        target.install(what)
     _remember_target(stack)
     _select(stack)
     _render_again(stack)
@@ -137,7 +133,21 @@ def doctor(stack: Stack, *, json_output: bool) -> int:
 
 def monitored(stack: Stack) -> bool:
     """Whether the embedded cluster shall have a Prometheus for it; another cluster has its own."""
-    return stack.target.embedded and re.search(r"^\s+caches:monitoring:", _source(stack), re.MULTILINE) is not None
+    return "prometheus" in _installed(stack)
+
+
+def _installed(stack: Stack) -> list[str]:
+    """What `tools/node` shall put in the embedded cluster for it; another cluster has its own."""
+    if not stack.target.embedded:
+        return []
+    source = _source(stack)
+
+    def has(key: str) -> bool:
+        return re.search(rf"^\s+caches:{key}", source, re.MULTILINE) is not None
+
+    prometheus = ["prometheus"] if has("monitoring:") else []
+    # A stack that installs the operator itself gets no second one.
+    return [*prometheus, *(["redis-operator"] if has("topology: *operator\\b") and not has("operator_chart:") else [])]
 
 
 def is_deployed(stack: Stack) -> bool:
@@ -255,20 +265,6 @@ def _import_images(stack: Stack) -> None:
         names = re.findall(r"^\s+\w*image: *['\"]?([^'\"\s#]+)", _source(stack), re.MULTILINE)
         if names and subprocess.run([*target.NODE, "images", *names]).returncode:
             raise Failure("the stack's images could not be put in the cluster, see above")
-
-
-def _apply_definitions(stack: Stack) -> None:
-    """The embedded cluster runs no operator: it gets the custom resource definitions of one, by which it checks what is deployed."""
-    if stack.target.embedded:
-        [topology] = re.findall(r"^\s+caches:topology: *(\S+)", _source(stack), re.MULTILINE) or [""]
-        if module := _DEFINITIONS.get(topology):
-            # Its definitions, and not what is in folders beside them: `kubectl wait` would take those too.
-            definitions = str(go_build.build([module])[module] / "*.yaml")
-            # On the server's side: they are too large for the annotation that the other way leaves.
-            for command in (("apply", "--server-side"), ("wait", "--for=condition=Established")):
-                done = stack.kubectl(*command, "--filename", definitions)
-                if done.returncode:
-                    raise Failure(f"the operator's custom resource definitions could not be installed: {done.stderr.strip()}")
 
 
 def _targets(name: str) -> Path:

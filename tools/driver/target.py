@@ -85,9 +85,9 @@ def stop(target: Target) -> None:
         run(["kind", "delete", "cluster", "--name", KIND_CLUSTER])
 
 
-def install_prometheus() -> None:
-    """In the embedded cluster; does nothing where it is."""
-    _node("prometheus")
+def install(what: str) -> None:
+    """`prometheus` or `redis-operator`, in the embedded cluster; does nothing where it is."""
+    _node(what)
 
 
 def remove_embedded() -> None:

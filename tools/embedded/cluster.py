@@ -13,7 +13,7 @@ from common import go_build
 from common.console import Failure, run, say, step
 from common.locking import locked
 
-from embedded import cgroups, control_plane, credentials, images, kubectl, machine, network, processes, prometheus, worker
+from embedded import cgroups, control_plane, credentials, images, kubectl, machine, network, processes, prometheus, redis_operator, worker
 from embedded.layout import API_ADDRESS, CLUSTER_DOMAIN, MAX_NODES, Layout, Node, Space
 
 _PROGRAMS = {
@@ -105,10 +105,18 @@ def put_images(layout: Layout, names: Sequence[str]) -> None:
 
 
 def install_prometheus(layout: Layout) -> None:
+    _install(layout, "Prometheus", prometheus.install)
+
+
+def install_redis_operator(layout: Layout) -> None:
+    _install(layout, "the Redis operator", redis_operator.install)
+
+
+def _install(layout: Layout, what: str, install: Callable[[Layout, Sequence[Node]], None]) -> None:
     machine.require_root()
     nodes = _nodes(layout)
-    with locked(layout.lock, "the cluster"), step("installing Prometheus"):
-        prometheus.install(layout, nodes)
+    with locked(layout.lock, "the cluster"), step(f"installing {what}"):
+        install(layout, nodes)
 
 
 def status(layout: Layout) -> dict[str, Any]:

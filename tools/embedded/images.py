@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,6 +38,15 @@ def put(nodes: Sequence[Node], names: Sequence[str]) -> None:
     build()
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda node: _put(node, [full_name(name) for name in names]), nodes))
+
+
+def load_program(nodes: Sequence[Node], name: str, binary: Path, place: str) -> None:
+    """Puts an image in the nodes that has one program, at this path, and runs it."""
+    with tempfile.TemporaryDirectory(dir=binary.parent.parent) as scratch:
+        archive = Path(scratch, "image.tar")
+        oci.write(archive, name, lambda layer: layer.add(binary, place.removeprefix("/")), {"Entrypoint": [place]})
+        for node in nodes:
+            load(node, name, archive)
 
 
 def full_name(name: str) -> str:

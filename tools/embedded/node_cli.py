@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     images = command("images", "put the Debian image in the nodes under the given names", f"Without names: {', '.join(DEFAULT_IMAGES)}.")
     images.add_argument("names", nargs="*", metavar="NAME", help="such as docker.io/library/redis:8.0.2")
     command("prometheus", "put a Prometheus with its Operator in the cluster", "It takes every monitor and rule, of all namespaces.")
+    command("redis-operator", "put the OT-CONTAINER-KIT Redis operator in the cluster", "It looks at all namespaces.")
     for name, text in (
         ("cut", "pull a node's network cable"),
         ("heal", "plug a node's network cable in again"),
@@ -83,6 +84,8 @@ def _dispatch(layout: Layout, options: argparse.Namespace) -> int:
             cluster.put_images(layout, options.names)
         case "prometheus":
             cluster.install_prometheus(layout)
+        case "redis-operator":
+            cluster.install_redis_operator(layout)
         case "cut":
             cluster.cut(layout, options.number)
         case "heal":

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tarfile
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from common import go_build
 
-from embedded import images, kubectl, oci, processes
+from embedded import images, kubectl, processes
 from embedded.layout import Layout, Node
 
 _MODULE = "prometheus-operator"
@@ -22,7 +19,8 @@ def install(layout: Layout, nodes: Sequence[Node]) -> None:
     """Installs them, or does nothing where they are, and waits until the Prometheus is there."""
     built = go_build.build([_MODULE])[_MODULE]
     for program, repository in _PROGRAMS.items():
-        _load(nodes, built / program, f"quay.io/prometheus-operator/{repository}:v{go_build.PROMETHEUS_OPERATOR_VERSION}")
+        image = f"quay.io/prometheus-operator/{repository}:v{go_build.PROMETHEUS_OPERATOR_VERSION}"
+        images.load_program(nodes, image, built / program, f"/bin/{program}")
     # On the server's side: they are too large for the annotation that the other way leaves.
     apply = ("apply", "--server-side", "--force-conflicts")
     kubectl.run(layout, *apply, f"--filename={built / 'definitions'}")
@@ -35,16 +33,3 @@ def install(layout: Layout, nodes: Sequence[Node]) -> None:
 
     log = processes.log_file(layout, nodes[0], "kubelet")
     processes.await_ready(layout, [layout.control, *nodes], "Prometheus is available", available, 180, log)
-
-
-def _load(nodes: Sequence[Node], binary: Path, name: str) -> None:
-    """Puts an image with one program in it in the nodes."""
-
-    def fill(layer: tarfile.TarFile) -> None:
-        layer.add(binary, f"bin/{binary.name}")
-
-    with tempfile.TemporaryDirectory(dir=binary.parent.parent) as scratch:
-        archive = Path(scratch, "image.tar")
-        oci.write(archive, name, fill, {"Entrypoint": [f"/bin/{binary.name}"]})
-        for node in nodes:
-            images.load(node, name, archive)
