@@ -33,7 +33,7 @@ CACHES: dict[str, tuple[str, dict[str, Any]]] = {
     "slow": ("redis", {**_EMPTIED, "replicas": 1}),
     "lost": ("redis", _EMPTIED),
     "busy": ("redis", {**_EMPTIED, "maxmemory_mib": 16}),
-    "pages": ("redis", {**_EMPTIED, "maxmemory_mib": 16, "maxmemory_policy": "allkeys-lru", "persistence": "none"}),
+    "pages": ("redis", {**_SMALL, "maxmemory_mib": 16, "maxmemory_policy": "allkeys-lru", "persistence": "none"}),
     "fragments": ("memcached", {**_SMALL, "auth": "none", "shards": 2, "evictions": False, "item_memory_mib": 8, "max_connections": 512}),
 }
 # So that a test need not evict a hundred keys a second.
