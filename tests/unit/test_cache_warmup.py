@@ -185,7 +185,7 @@ def test_all_may_be_chosen() -> None:
         "--gate=cache-warmup",
     ]
     job = registered.only("Job")
-    assert job["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    assert job["metadata"]["annotations"]["pulumi.com/waitFor"] == "jsonpath={.metadata.uid}"
     assert job["spec"]["activeDeadlineSeconds"] == 300
     assert job["spec"]["template"]["metadata"]["annotations"]["pulumi-caches/version"] == "2"
     assert pod(registered)["containers"][0]["resources"]["limits"] == {"memory": "1024Mi"}

@@ -11,6 +11,7 @@ from pulumi_caches.arguments import ArgumentError, Arguments
 from pulumi_caches.connection import Connection, read_connection
 from pulumi_caches.kubernetes import labels, pod
 from pulumi_caches.kubernetes.credentials import from_secret
+from pulumi_caches.kubernetes.custom_resource import WAIT_FOR
 from pulumi_caches.kubernetes.rights import TOKEN_MOUNT, make_rights, token_volume
 from pulumi_caches.kubernetes.server import MIB_PER_GIB, RUNTIME_IMAGE, read_image
 from pulumi_caches.kubernetes.warmup_source import (
@@ -153,7 +154,8 @@ class _Plan:
         return json.dumps(connection)
 
     def job_annotations(self) -> dict[str, str]:
-        return {"pulumi.com/replaceUnready": "true", **({} if self.wait else {"pulumi.com/skipAwait": "true"})}
+        # Not skipAwait: with that the one that it replaces would not be waited for, and be in the way.
+        return {"pulumi.com/replaceUnready": "true", **({} if self.wait else {WAIT_FOR: "jsonpath={.metadata.uid}"})}
 
     def job_spec(self) -> dict[str, Any]:
         return {
