@@ -53,6 +53,20 @@ class Deployed(Program):
         finally:
             self.destroy()
 
+    def back_up(self, settings: dict[str, Any]) -> None:
+        """Deploys a CacheBackup beside what is deployed; on a volume, which the first backup mounts at once."""
+        claim = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "backups"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }
+        file = self.folder / "claim.json"
+        file.write_text(json.dumps(claim))
+        self.kubectl("apply", f"--filename={file}")
+        self.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache", **settings}))
+        self.up()
+
     def connection(self) -> dict[str, Any]:
         return dict(self.outputs()["connection"])
 

@@ -14,12 +14,6 @@ from cluster.deployed import NODE, Client, Deployed, eventually
 pytestmark = pytest.mark.cluster
 
 KEYS = 500
-CLAIM = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "backups"},
-    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-}
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +21,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A master with a replica, and what backs it up."""
     cache = Deployed(tmp_path_factory.mktemp("backup"), "backup")
     with cache.deployed(replicas=1):
-        file = cache.folder / "claim.json"
-        file.write_text(json.dumps(CLAIM))
-        cache.kubectl("apply", f"--filename={file}")
-        # The pod with the metrics is waited for, and mounts it.
-        cache.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache", "memory_gib": 0.25, "metrics": True}))
-        cache.up()
+        cache.back_up({"memory_gib": 0.25, "metrics": True})
         yield cache
 
 

@@ -55,10 +55,10 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A group with everything."""
     deployed = Deployed(tmp_path_factory.mktemp("whole"), "doctor-whole", "SentinelGroup")
-    deployed.pulumi("config", "set", "backup", json.dumps({"bucket": "pvc://backups/cache"}))
     deployed.pulumi("config", "set", "monitoring", json.dumps({"cache": {"scrape": "scrape_config", "rules": "config_map"}}))
     apart = {"node_spread": "required", "zone_spread": "required"}
     with deployed.deployed(purpose="session", tls_generated=True, **apart):
+        deployed.back_up({})
         policy = Path(deployed.folder, "policy.json")
         policy.write_text(json.dumps(POLICY))
         deployed.kubectl("apply", f"--filename={policy}")
