@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from caches_runtime.client.rendezvous import Rendezvous
 from cluster.deployed import Client, Deployed, eventually
 from cluster.faults.observed import processes
 from cluster.test_memcached_shards import call as ask_shard
-from pymemcache.client.rendezvous import RendezvousHash  # type: ignore[import-untyped]
 
 pytestmark = pytest.mark.cluster
 
@@ -170,9 +170,9 @@ def test_memcached_is_filled_where_clients_look(cache: Deployed, tmp_path: Path)
     try:
         shards.up()
         known = shards.connection()
-        placed = RendezvousHash(list(known["nodes"]))
+        placed = Rendezvous(known["nodes"])
         for number in range(0, KEYS, 1000):
             key = f"product:{number}"
-            assert ask_shard(known, placed.get_node(key), f"get {key}") == [f"value{number}"]
+            assert ask_shard(known, placed.node_of(key.encode()), f"get {key}") == [f"value{number}"]
     finally:
         shards.destroy()

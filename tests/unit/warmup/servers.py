@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -153,19 +154,32 @@ def web(*answers: Any) -> Iterator[str]:
 _MEMCACHED = 'mount --bind "$2" "$1/mnt" && exec chroot "$1" setpriv --pdeathsig=KILL memcached -u root $3'
 
 
+@dataclass(frozen=True)
+class Memcached:
+    """A process, the connection to it, and the folder of its logins."""
+
+    process: subprocess.Popen[str]
+    connection: dict[str, Any]
+    folder: Path
+
+    def accept(self, *passwords: str) -> None:
+        """Writes the logins; the server reads them at SIGHUP."""
+        (self.folder / "logins").write_text("".join(f"cache:{password}\n" for password in passwords))
+
+
 @contextmanager
-def memcached(*options: str, login: bool = True, certificate: Certified | None = None) -> Iterator[dict[str, Any]]:
-    """The connection of one Memcached process, ended afterwards."""
-    programs, host = find_programs("memcached"), address()
+def memcached_process(*options: str, login: bool = True, certificate: Certified | None = None, host: str = "") -> Iterator[Memcached]:
+    """One Memcached process, ended afterwards; on an address of its own unless one is given."""
+    programs, host = find_programs("memcached"), host or address()
     with tempfile.TemporaryDirectory(prefix="memcached-") as here:
         folder = Path(here)
         inside = Path("/mnt") if programs.root else folder
-        (folder / "logins").write_text(f"cache:{PASSWORD}\n")
         words = ["-l", host, *options, *(["-Y", f"{inside}/logins"] if login else [])]
         if certificate:
             for name, text in certificate.files().items():
                 (folder / name).write_text(text)
             words += ["-Z", "-o", f"ssl_chain_cert={inside}/tls.crt,ssl_key={inside}/tls.key"]
+        (folder / "logins").write_text(f"cache:{PASSWORD}\n")
         started = ["memcached", "-u", "root", *words]
         if programs.root:
             started = ["unshare", "--mount", "sh", "-c", _MEMCACHED, "sh", str(programs.root), here, " ".join(words)]
@@ -178,9 +192,16 @@ def memcached(*options: str, login: bool = True, certificate: Certified | None =
                     connection["ca_pem"] = certificate.authority_pem
                 assert until(lambda: process.poll() is not None or _listens(host), 10, every=0.01)
                 assert process.poll() is None, process.stderr and process.stderr.read()
-                yield connection
+                yield Memcached(process, connection, folder)
             finally:
                 process.kill()
+
+
+@contextmanager
+def memcached(*options: str, login: bool = True, certificate: Certified | None = None) -> Iterator[dict[str, Any]]:
+    """The connection of one Memcached process, ended afterwards."""
+    with memcached_process(*options, login=login, certificate=certificate) as started:
+        yield started.connection
 
 
 def _listens(host: str) -> bool:

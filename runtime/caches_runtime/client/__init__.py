@@ -1,0 +1,1 @@
+"""What applications reach a cache with: from the `connection` that its component exports."""
