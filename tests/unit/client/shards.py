@@ -11,7 +11,7 @@ from caches_runtime.client.memcached import MemcachedClient
 from certificates import Certified
 from unit.warmup.servers import Memcached, memcached_process
 
-BUDGET_SECONDS = 0.4
+BUDGET_SECONDS = 1.5
 
 
 class Shards:
