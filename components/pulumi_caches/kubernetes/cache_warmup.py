@@ -25,8 +25,6 @@ from pulumi_caches.kubernetes.warmup_source import (
 
 # The longest derived name that Kubernetes limits is the Job's, which is a label too: 63 characters, 7 of them added.
 NAME_MAXIMUM = 56
-# Written once the cache is warm (runtime/caches_runtime/ops/warmup/gate.py).
-GATE_KEY = "warm"
 _APPLICATION = "cache-warmup"
 _CONNECTION_FILE = "connection.json"
 _WORK = {"name": "work", "mount_path": "/work"}
