@@ -22,11 +22,11 @@ def speak_tls(client: redis.Redis | redis.asyncio.Redis, ca_file: Path | None) -
     pool.connection_kwargs["ca_file"] = ca_file
 
 
-def context_of(ca_file: str | Path) -> ssl.SSLContext:
+def context_of(ca_file: str | Path | None = None, *, ca_pem: str | None = None) -> ssl.SSLContext:
     """Made anew for each connection: the authority may have been renewed. The client's own would trust the system's too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.load_verify_locations(ca_file)
+    context.load_verify_locations(ca_file, cadata=ca_pem)
     return context
 
 
