@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -113,11 +114,13 @@ class Calls:
 
     def _pause(self, call: Call, error: Exception) -> float:
         """Seconds until the next attempt. Raises when there is none."""
-        if isinstance(error, redis.AuthenticationError):
+        if login := _cause(error, redis.AuthenticationError):
             if not self.renewing or call.renewed or call.sent:
-                raise error
+                raise login
             call.renewed = True
             return 0.0
+        if _cause(error, ssl.SSLCertVerificationError):
+            raise error
         refused = call.command != PIPELINE and (isinstance(error, _REFUSED) or isinstance(error.__context__, redis.ReadOnlyError))
         topology = isinstance(error, RedisClusterException) and isinstance(error.__cause__, Exception)
         if not (refused or topology or isinstance(error, _LOST)):
@@ -143,3 +146,10 @@ class Calls:
 
     def _note(self, call: Call, outcome: str) -> None:
         SECONDS.labels(self.cache, call.command, outcome).observe(self.budget - call.left)
+
+
+def _cause(error: BaseException | None, kind: type[Exception]) -> Exception | None:
+    """The first of that kind in what led to the error."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error

@@ -80,10 +80,12 @@ class _Plan:
         password = connection.password
         if options.credentials is None and password is None and connection.needs_password:
             raise ConnectionRefusedError("password: missing; give it, or `credentials`, or auth = none for a cache without one")
+        # Where others can be asked who serves instead of one that hangs, there has to be time for it.
+        wait = options.budget if connection.mode == "standalone" else options.budget / 4
         common: dict[str, Any] = {
             "decode_responses": options.decode_responses,
-            "socket_timeout": options.budget,
-            "socket_connect_timeout": options.budget,
+            "socket_timeout": wait,
+            "socket_connect_timeout": wait,
             "protocol": 2,
             "driver_info": None,  # else it sends commands that not every user may
         }

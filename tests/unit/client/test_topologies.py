@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from caches_runtime.client import BudgetSpentError, UncertainError
 from caches_runtime.ops.cluster_state import Place
 from certificates import certify
@@ -117,6 +118,11 @@ def test_a_clusters_shards_are_all_reached_and_pipelined(nodes: Nodes, connects:
     assert [cache.get(f"key{number}") for number in range(100)] == list(map(str, range(100)))
     assert cache.together(*(("INCR", f"new{number}") for number in range(20))) == [1] * 20
     assert connects(of_cluster(nodes), reader=True, decode_responses=True).get("key7") == "7"
+
+
+def test_a_wrong_password_of_a_cluster_is_told_at_once(nodes: Nodes, connects: Connects) -> None:
+    with pytest.raises(redis.AuthenticationError):
+        connects({**of_cluster(nodes), "username": "system", "password": "the-wrong-one", "auth": None}).get("key1")
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGSTOP])
