@@ -116,12 +116,21 @@ class _Plan:
         single = {name: value for name, value in self.single.items() if name != "ssl_ca_data"}
         return {**single, **timeouts, "decode_responses": True}
 
-    def told(self, sentinel: redis.Redis | redis.asyncio.Redis, kind: type) -> None:
-        """Makes a sentinel be asked over connections of that kind."""
-        pool = sentinel.connection_pool
-        pool.connection_class = kind
-        if self.connection.tls:
-            pool.connection_kwargs["ssl_ca_data"] = self.connection.ca_pem
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Of the sentinels."""
+        return [(each.host, each.port) for each in self.connection.sentinels]
+
+    def named(self, kind: type) -> dict[str, Any]:
+        """Of connections of that kind, to what sentinels name."""
+        return {**self.single, "connection_class": kind, "is_master": not self.reader}
+
+    def told(self, sentinels: Iterable[redis.Redis | redis.asyncio.Redis], kind: type) -> None:
+        """Makes sentinels be asked over connections of that kind."""
+        for pool in (sentinel.connection_pool for sentinel in sentinels):
+            pool.connection_class = kind
+            if self.connection.tls:
+                pool.connection_kwargs["ssl_ca_data"] = self.connection.ca_pem
 
     def kind(self, plain: type, tls: type) -> Any:
         """Of connections."""
@@ -143,25 +152,17 @@ def _standalone_async(plan: _Plan) -> AsyncClient:
 
 
 def _sentinel(plan: _Plan) -> Client:
-    addresses = [(each.host, each.port) for each in plan.connection.sentinels]
-    asked = Sentinel(addresses, sentinel_kwargs=plan.sentinels)  # type: ignore[no-untyped-call]
-    for each in asked.sentinels:
-        plan.told(each, plan.kind(sockets.BoundedConnection, sockets.BoundedTlsConnection))
-    kind = plan.kind(sockets.SentinelConnection, sockets.SentinelTlsConnection)
-    more = {**plan.single, "connection_class": kind, "is_master": not plan.reader}
-    pool = SentinelConnectionPool(plan.connection.master_name, asked, **more)  # type: ignore[no-untyped-call]
-    return Cache(plan.calls, connection_pool=pool)
+    asked = Sentinel(plan.addresses, sentinel_kwargs=plan.sentinels)  # type: ignore[no-untyped-call]
+    plan.told(asked.sentinels, plan.kind(sockets.BoundedConnection, sockets.BoundedTlsConnection))
+    more = plan.named(plan.kind(sockets.SentinelConnection, sockets.SentinelTlsConnection))
+    return Cache(plan.calls, connection_pool=SentinelConnectionPool(plan.connection.master_name, asked, **more))  # type: ignore[no-untyped-call]
 
 
 def _sentinel_async(plan: _Plan) -> AsyncClient:
-    addresses = [(each.host, each.port) for each in plan.connection.sentinels]
-    asked = AsyncSentinel(addresses, sentinel_kwargs=plan.sentinels)  # type: ignore[no-untyped-call]
-    for each in asked.sentinels:
-        plan.told(each, plan.kind(async_connections.NotingConnection, async_connections.NotingTlsConnection))
-    kind = plan.kind(async_connections.NotingSentinelConnection, async_connections.NotingSentinelTlsConnection)
-    more = {**plan.single, "connection_class": kind, "is_master": not plan.reader}
-    pool = AsyncSentinelPool(plan.connection.master_name, asked, **more)  # type: ignore[no-untyped-call]
-    return AsyncCache(plan.calls, connection_pool=pool)
+    asked = AsyncSentinel(plan.addresses, sentinel_kwargs=plan.sentinels)  # type: ignore[no-untyped-call]
+    plan.told(asked.sentinels, plan.kind(async_connections.NotingConnection, async_connections.NotingTlsConnection))
+    more = plan.named(plan.kind(async_connections.NotingSentinelConnection, async_connections.NotingSentinelTlsConnection))
+    return AsyncCache(plan.calls, connection_pool=AsyncSentinelPool(plan.connection.master_name, asked, **more))  # type: ignore[no-untyped-call]
 
 
 def _starts(plan: _Plan) -> list[Endpoint]:

@@ -130,7 +130,9 @@ def test_a_shard_that_loses_its_master_serves_on_within_the_budget_of_each_call(
     nodes: Nodes, connects: Connects, kind: signal.Signals
 ) -> None:
     cache = connects(of_cluster(nodes), budget=1, decode_responses=True)
-    [lost] = [place for place in (Place(shard, 0) for shard in range(3)) if nodes.ask(place, "KEYS", "key1")]
+    with nodes.clients() as client:
+        serves = client.get_node_from_key("key1").host
+    [lost] = [place for place in (Place(shard, 0) for shard in range(3)) if nodes.hosts.of(place) == serves]
     nodes.signal(lost, kind)
 
     def read() -> bool:
