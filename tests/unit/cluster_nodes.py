@@ -101,6 +101,10 @@ class Nodes:
             process.send_signal(number)
             process.wait(10)
 
+    def signal(self, place: Place, number: signal.Signals) -> None:
+        """Such as lets it hang. It is ended with the others."""
+        self._running[place].send_signal(number)
+
     def lose(self, *places: Place) -> None:
         """Ends nodes and empties their volumes."""
         self.end(*places)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from caches_runtime.client.connection import snake_case
 from caches_runtime.ops.doctor import objects
 from caches_runtime.ops.doctor.asking import Asking, Way
 from caches_runtime.ops.doctor.facts import Cache, Facts, NotKnown, Object, Server
@@ -46,7 +46,7 @@ def read_connections(text: str, folder: Path) -> list[Connection]:
     try:
         given = json.loads(text)
         named = {"": given} if "engine" in given else given
-        return [_connection(name, _snake_case(connection), folder) for name, connection in sorted(named.items())]
+        return [_connection(name, snake_case(connection), folder) for name, connection in sorted(named.items())]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # Without what was given: there are passwords in it.
         problem = "no JSON" if isinstance(error, json.JSONDecodeError) else f"no {error}" if isinstance(error, KeyError) else "other values"
@@ -187,7 +187,3 @@ def _connection(name: str, given: Mapping[str, Any], folder: Path) -> Connection
     servers = [Endpoint.parse(node) for node in given.get("nodes") or []] or [login]
     sentinels = [Endpoint.parse(node) for node in given.get("sentinels") or []]
     return Connection(cache, tuple(servers), tuple(sentinels), login)
-
-
-def _snake_case(connection: Mapping[str, Any]) -> dict[str, Any]:
-    return {re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", key): value for key, value in connection.items()}

@@ -1,0 +1,124 @@
+"""Connections that end with the time of the call that they serve: connecting, greeting, sending and each piece of an answer."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from redis.connection import Connection, SSLConnection
+from redis.sentinel import SentinelManagedConnection
+
+from caches_runtime.client.calls import PIPELINE, UNDER_WAY
+from caches_runtime.ops.tls import context_of
+
+Result = TypeVar("Result")
+
+
+def _within(sock: Any, do: Callable[[], Result]) -> Result:
+    """Does it in the time that the socket and the call have, the shorter."""
+    call = UNDER_WAY.get()
+    if call is None:
+        return do()
+    own = sock.gettimeout()
+    if own == 0:  # asked to look and not to wait
+        return do()
+    left = call.left
+    if left <= 0:
+        raise TimeoutError("the call's time is over")
+    if own is not None and own <= left:
+        return do()
+    sock.settimeout(left)
+    try:
+        return do()
+    finally:
+        sock.settimeout(own)
+
+
+class _Socket(socket.socket):
+    def connect(self, address: Any) -> None:
+        return _within(self, lambda: super(_Socket, self).connect(address))
+
+    def recv(self, *arguments: Any) -> bytes:
+        return _within(self, lambda: super(_Socket, self).recv(*arguments))
+
+    def recv_into(self, *arguments: Any) -> int:
+        return _within(self, lambda: super(_Socket, self).recv_into(*arguments))
+
+    def sendall(self, *arguments: Any) -> None:
+        return _within(self, lambda: super(_Socket, self).sendall(*arguments))
+
+
+class _TlsSocket(ssl.SSLSocket):
+    def recv(self, *arguments: Any) -> bytes:
+        return _within(self, lambda: super(_TlsSocket, self).recv(*arguments))
+
+    def recv_into(self, *arguments: Any) -> int:
+        return _within(self, lambda: super(_TlsSocket, self).recv_into(*arguments))
+
+    def sendall(self, *arguments: Any) -> None:
+        return _within(self, lambda: super(_TlsSocket, self).sendall(*arguments))
+
+    def do_handshake(self, block: bool = False) -> None:
+        return _within(self, lambda: super(_TlsSocket, self).do_handshake(block))
+
+
+class BoundedConnection(Connection):
+    """One without TLS."""
+
+    _about: Any = None
+    """What is about to be sent."""
+
+    def _connect(self) -> socket.socket:
+        problem: OSError = OSError("getaddrinfo has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, self.socket_type, socket.SOCK_STREAM):
+            made = _Socket(family, kind, protocol)
+            try:
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for option, value in self.socket_keepalive_options.items():
+                    made.setsockopt(socket.IPPROTO_TCP, option, value)
+                made.settimeout(self.socket_connect_timeout)
+                made.connect(address)
+                made.settimeout(self.socket_timeout)
+                return made
+            except OSError as error:
+                problem = error
+                made.close()
+        raise problem
+
+    def pack_commands(self, commands: Any) -> Any:
+        """Those of a pipeline."""
+        packed = super().pack_commands(commands)  # type: ignore[no-untyped-call]
+        self._about = PIPELINE
+        return packed
+
+    def send_command(self, *args: Any, **kwargs: Any) -> None:
+        """Sends one."""
+        self._about = args[0]
+        super().send_command(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Connects first: what can't be connected has not sent anything."""
+        about = self._about
+        if not self._sock:
+            self.connect_check_health(check_health=False)
+        if call := UNDER_WAY.get():
+            call.sends(about)
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+
+class BoundedTlsConnection(SSLConnection, BoundedConnection):
+    """One with TLS: known by the authority that is given and by no name, else by name and the machine's authorities."""
+
+    def _wrap_socket_with_ssl(self, sock: Any) -> ssl.SSLSocket:
+        context = context_of(pem=self.ca_data) if self.ca_data else ssl.create_default_context()
+        context.sslsocket_class = _TlsSocket
+        return context.wrap_socket(sock, server_hostname=self.host)
+
+
+class SentinelConnection(SentinelManagedConnection, BoundedConnection):
+    """One to what sentinels name."""
+
+
+class SentinelTlsConnection(SentinelManagedConnection, BoundedTlsConnection):
+    """The same with TLS."""
