@@ -43,6 +43,10 @@ class Connection(TypedDict):
     """Labels of the servers' pods, where each has an exporter; absent where they have none."""
     auth: NotRequired[str]
     """iam, entra or none; absent with a password."""
+    cache_name: NotRequired[str]
+    """What a login by `auth` is for, as the cloud calls the cache."""
+    serverless: NotRequired[bool]
+    """Whether the cloud's cache has no nodes of its own, which a login by `auth` says."""
     tls: bool
     """Whether the port speaks TLS."""
     ca_pem: NotRequired[str]

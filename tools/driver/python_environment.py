@@ -25,7 +25,8 @@ def ensure() -> None:
         return
     with step("creating the Python environment (.venv)"):
         _python(sys.executable, "-m", "venv", *_clear(), str(FOLDER))
-        _python(str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt")
+        # What is imported is compiled then: of the clouds' packages that is little.
+        _python(str(PYTHON), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "-r", "requirements.txt")
         stamp.write_text(wanted)
 
 
