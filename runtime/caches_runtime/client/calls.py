@@ -18,8 +18,14 @@ Result = TypeVar("Result")
 
 REPEATABLE = READ_COMMANDS | {"PING", "ECHO", "INFO", "TIME"}
 """What changes nothing, however often it is carried out."""
+
+
+class NotServedError(redis.ConnectionError):
+    """A cluster's node says that it did not do it, and that nobody can at present."""
+
+
 # The server says that it did not do it.
-_REFUSED = (redis.ReadOnlyError, redis.BusyLoadingError, ClusterDownError, MasterDownError, TryAgainError)
+_REFUSED = (redis.ReadOnlyError, redis.BusyLoadingError, ClusterDownError, MasterDownError, TryAgainError, NotServedError)
 _LOST = (redis.ConnectionError, redis.TimeoutError, OSError, SlotNotCoveredError)
 _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25

@@ -2,13 +2,16 @@
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import redis
 from redis.connection import Connection, SSLConnection
+from redis.exceptions import ClusterDownError, TryAgainError
 from redis.sentinel import SentinelManagedConnection
 
-from caches_runtime.client.calls import PIPELINE, UNDER_WAY
+from caches_runtime.client.calls import PIPELINE, UNDER_WAY, NotServedError
 from caches_runtime.ops.tls import context_of
 
 Result = TypeVar("Result")
@@ -32,6 +35,21 @@ def _within(sock: Any, do: Callable[[], Result]) -> Result:
         return do()
     finally:
         sock.settimeout(own)
+
+
+class Turn:
+    """A lock that a thread may take more than once. Waiting for it ends with the call: who holds it has another deadline."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        call = UNDER_WAY.get()
+        if not self._lock.acquire(timeout=max(0.0, call.left) if call else -1):
+            raise redis.TimeoutError("the call's time is over, and another thread is still asking who serves")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class _Socket(socket.socket):
@@ -96,6 +114,16 @@ class BoundedConnection(Connection):
         """Sends one."""
         self._about = args[0]
         super().send_command(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        """An answer. One that redis-py would sleep after, whatever time the call has left, is made another error."""
+        try:
+            return super().read_response(*args, **kwargs)
+        except (ClusterDownError, TryAgainError) as error:
+            call = UNDER_WAY.get()
+            if call is None or call.command == PIPELINE:
+                raise
+            raise NotServedError(str(error)) from error
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Connects first: what can't be connected has not sent anything."""
