@@ -12,6 +12,7 @@ from redis.exceptions import ClusterDownError, TryAgainError
 from redis.sentinel import SentinelManagedConnection
 
 from caches_runtime.client.calls import PIPELINE, UNDER_WAY, NotServedError
+from caches_runtime.client.logins.tokens import Token, Tokens
 from caches_runtime.ops.tls import context_of
 
 Result = TypeVar("Result")
@@ -85,6 +86,8 @@ class BoundedConnection(Connection):
 
     _about: Any = None
     """What is about to be sent."""
+    _token: Token | None = None
+    """What it has logged in with, where that ends."""
 
     def _connect(self) -> socket.socket:
         problem: OSError = OSError("getaddrinfo has no address")
@@ -103,6 +106,25 @@ class BoundedConnection(Connection):
                 problem = error
                 made.close()
         raise problem
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Logs in."""
+        if isinstance(self.credential_provider, Tokens):
+            self._token = self.credential_provider.token()
+        super().on_connect_check_health(check_health)
+
+    def _log_in_anew(self) -> None:
+        """If there is a newer token than when it did."""
+        login = self.credential_provider
+        if not isinstance(login, Tokens) or (token := login.token()) is self._token:
+            return
+        self._token = token
+        self.send_command("AUTH", token.username, token.password, check_health=False)
+        try:
+            self.read_response()
+        except redis.RedisError:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise
 
     def pack_commands(self, commands: Any) -> Any:
         """Those of a pipeline."""
@@ -128,10 +150,13 @@ class BoundedConnection(Connection):
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Connects first: what can't be connected has not sent anything."""
         about = self._about
+        call = UNDER_WAY.get()
         if not self._sock:
             self.connect_check_health(check_health=False)
-        if call := UNDER_WAY.get():
-            call.sends(about)
+        elif call and about != "AUTH":  # what has no call, such as pub/sub, may not be able to
+            self._log_in_anew()
+        if call:
+            call.sends(about, self.host, self.port)
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
 
