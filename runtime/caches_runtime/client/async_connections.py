@@ -21,10 +21,14 @@ class NotingConnection(Connection):
     """What it has logged in with, where that ends."""
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Logs in."""
-        if isinstance(self.credential_provider, Tokens):
-            self._token = await self.credential_provider.token_async()
-        await super().on_connect_check_health(check_health)
+        """Logs in, or is not connected: a call may end while it waits for credentials."""
+        try:
+            if isinstance(self.credential_provider, Tokens):
+                self._token = await self.credential_provider.token_async()
+            await super().on_connect_check_health(check_health)
+        except BaseException:
+            await self.disconnect(nowait=True)
+            raise
 
     async def _log_in_anew(self) -> None:
         """If there is a newer token than when it did."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -37,15 +37,11 @@ def in_background(do: Callable[[], Result]) -> Future[Result]:
     return future
 
 
-def waited(future: Future[Result]) -> Result:
-    """What it comes to, if that is within the time that the call has."""
+def await_end(future: Future[Result]) -> None:
+    """Waits until it has come to something. Raises redis.TimeoutError at the end of the time that the call has."""
     call = UNDER_WAY.get()
-    try:
-        return future.result(max(0.0, call.left) if call else None)
-    except TimeoutError:
-        if future.done():
-            raise
-        raise redis.TimeoutError("there were no credentials in the call's time") from None
+    if not wait([future], max(0.0, call.left) if call else None).done:
+        raise redis.TimeoutError("there were no credentials in the call's time")
 
 
 class Renewing(redis.CredentialProvider):
@@ -58,11 +54,17 @@ class Renewing(redis.CredentialProvider):
 
     def get_credentials(self) -> tuple[str, str]:
         """User and password of now."""
-        return self._username, self._source if isinstance(self._source, str) else waited(self._asked(self._source))
+        if isinstance(self._source, str):
+            return self._username, self._source
+        asked = self._asked(self._source)
+        await_end(asked)
+        return self._username, asked.result()
 
     async def get_credentials_async(self) -> tuple[str, str]:
         """The same."""
-        return self._username, self._source if isinstance(self._source, str) else await asyncio.wrap_future(self._asked(self._source))
+        if isinstance(self._source, str):
+            return self._username, self._source
+        return self._username, await asyncio.wrap_future(self._asked(self._source))
 
     def renew(self) -> None:
         """Nothing is kept."""

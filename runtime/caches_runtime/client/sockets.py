@@ -108,10 +108,14 @@ class BoundedConnection(Connection):
         raise problem
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Logs in."""
-        if isinstance(self.credential_provider, Tokens):
-            self._token = self.credential_provider.token()
-        super().on_connect_check_health(check_health)
+        """Logs in, or is not connected."""
+        try:
+            if isinstance(self.credential_provider, Tokens):
+                self._token = self.credential_provider.token()
+            super().on_connect_check_health(check_health)
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise
 
     def _log_in_anew(self) -> None:
         """If there is a newer token than when it did."""

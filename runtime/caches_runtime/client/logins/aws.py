@@ -39,7 +39,7 @@ def source(connection: Connection) -> Callable[[], Token]:
             ServiceId("elasticache"), connection.region, "elasticache", "v4", credentials, session.get_component("event_emitter")
         )
         request = {"method": "GET", "url": address, "body": {}, "headers": {}, "context": {}}
-        signed = signer.generate_presigned_url(request, "connect", connection.region, _VALID_SECONDS)
+        signed = signer.generate_presigned_url(request, operation_name="connect", expires_in=_VALID_SECONDS)
         return Token(username, signed.removeprefix("https://"), now + _RENEW_SECONDS, now + _VALID_SECONDS)
 
     return token

@@ -9,7 +9,7 @@ from threading import Lock
 
 import redis
 
-from caches_runtime.client.credentials import in_background, waited
+from caches_runtime.client.credentials import await_end, in_background
 
 _RETRY_SECONDS = 1.0
 
@@ -49,7 +49,10 @@ class Tokens(redis.CredentialProvider):
     def token(self) -> Token:
         """The one of now. Raises NoTokenError, or redis.TimeoutError at the end of the call's time."""
         now = self._now()
-        return now if isinstance(now, Token) else _got(now, lambda: waited(now))
+        if isinstance(now, Token):
+            return now
+        await_end(now)
+        return _got(now)
 
     async def token_async(self) -> Token:
         """The same."""
@@ -57,7 +60,7 @@ class Tokens(redis.CredentialProvider):
         if isinstance(now, Token):
             return now
         await asyncio.wait([asyncio.wrap_future(now)])
-        return _got(now, now.result)
+        return _got(now)
 
     def get_credentials(self) -> tuple[str, str]:
         """User and password of now."""
@@ -95,10 +98,7 @@ class Tokens(redis.CredentialProvider):
         return "<tokens>"
 
 
-def _got(coming: Future[Token], wait: Callable[[], Token]) -> Token:
-    try:
-        return wait()
-    except Exception as error:
-        if not coming.done():
-            raise
-        raise NoTokenError(f"there is no token to log in with: {type(error).__name__}: {error}") from error
+def _got(coming: Future[Token]) -> Token:
+    if problem := coming.exception():
+        raise NoTokenError(f"there is no token to log in with: {type(problem).__name__}: {problem}") from problem
+    return coming.result()
