@@ -57,8 +57,10 @@ format: environment ## Format the Python code
 	$(VENV)/ruff check --fix --quiet .
 	$(VENV)/ruff format .
 
-bench: environment ## Measure against plain pulumi_kubernetes
+bench: environment ## Measure against plain pulumi_kubernetes, and the clients against others
 	$(VENV)/python -m bench
+	$(VENV)/python -m bench.client
+	$(VENV)/python -m bench.memcached_client
 
 bench-failover: environment ## Measure how long clients of a SentinelGroup and of a cluster wait
 	$(VENV)/python -m bench.failover
