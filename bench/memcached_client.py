@@ -50,7 +50,7 @@ def main() -> None:
 
 def clients(under: Shards) -> dict[str, Any]:
     return {
-        "caches_runtime": under.client(),
+        "caches_runtime": under.client(budget_seconds=0.5),
         "pymemcache": HashClient(list(under.processes)),
         "pylibmc": pylibmc.Client(list(under.processes), behaviors={"ketama": True}),
     }

@@ -20,8 +20,8 @@ from unit.client.both import Connects, fails_in
 from unit.client.processes import PASSWORD, Processes, processes
 
 BUDGET = 0.5
-# Of a machine that does much else. A bound that does not hold is missed by far: each wait alone would take the budget.
-SLACK = 0.4
+# Of a machine that does much else. A wait without a bound has no end.
+SLACK = 2.0
 
 
 @pytest.fixture(params=["redis", "valkey"])
