@@ -90,6 +90,17 @@ def test_a_token_of_elasticache_is_kept_until_it_is_renewed(monkeypatch: pytest.
     assert tokens.token() is tokens.token()
 
 
+def test_a_token_of_elasticache_is_its_users_password(connects: Connects, monkeypatch: pytest.MonkeyPatch) -> None:
+    dummy_keys(monkeypatch)
+    with processes("valkey", certify("DNS:a.cache")) as server:
+        server.serve(1)
+        cache = connects({**AWS, **server.connection(1, password=None)})
+        token = cache._client.connection_pool.connection_kwargs["credential_provider"].token()
+        server.ask(1, "ACL", "SETUSER", "app-user", "on", f">{token.password}", "~*", "+@all")
+        assert cache.incr("number") == 1
+        assert cache.acl_whoami() == "app-user"
+
+
 def test_a_call_without_aws_credentials_says_so_when_its_budget_is_spent(connects: Connects, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
