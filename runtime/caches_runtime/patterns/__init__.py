@@ -1,0 +1,1 @@
+"""Patterns of caching over any client of `connect`, `connect_async` or MemcachedClient."""
