@@ -7,7 +7,7 @@ runs it to its end.
 import asyncio
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import redis
@@ -37,6 +37,9 @@ class Store(Protocol):
     What was acknowledged is what any reader gets from then on, until it is replaced, removed, evicted or expired.
     A call of which StoreError was raised may still be carried out later.
     """
+
+    fails_by_key: bool
+    """Whether an error says nothing of other keys, and takes no time when it comes again."""
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The values that there are."""
@@ -68,6 +71,8 @@ def store_of(client: Any) -> Store:
 
 class RedisStore:
     """One server, a group or a cluster of Redis or Valkey, by a client for threads or for asyncio."""
+
+    fails_by_key = False
 
     def __init__(self, client: Any) -> None:
         if client.get_encoder().decode_responses:
@@ -109,6 +114,8 @@ class RedisStore:
 class MemcachedStore:
     """Shards of Memcached. In asyncio each call runs in a thread, because the client blocks."""
 
+    fails_by_key = True
+
     def __init__(self, client: MemcachedClient) -> None:
         self._client = client
 
@@ -145,7 +152,7 @@ async def _answer(call: Any, *arguments: Any) -> Any:
         raise StoreError(str(error)) from error
 
 
-async def _in_thread(call: Any, *arguments: Any) -> Any:
+async def _in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
