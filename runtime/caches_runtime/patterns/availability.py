@@ -34,7 +34,7 @@ class Availability:
             return True
         mine = {wire: owed[wire] for wire in wires if wire in owed}
         if self._store.fails_by_key:
-            if not await self._deleted(mine):
+            if mine and not await self._deleted(mine):
                 return False
             if self._may_try():
                 await self._deleted(owed)

@@ -3,8 +3,9 @@
 import asyncio
 import contextvars
 import inspect
+import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
@@ -24,11 +25,14 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     raise RuntimeError("this coroutine waits for an event loop: use the variant for asyncio, or a blocking client and functions")
 
 
+async def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of the application returns, or what that gives when it is awaited."""
+    result = function(*arguments)
+    return await result if inspect.isawaitable(result) else result
+
+
 class Driver(Protocol):
     """What the patterns need besides a store."""
-
-    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function of the application returns."""
 
     async def block(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """What a function returns that waits for a disk."""
@@ -40,7 +44,10 @@ class Driver(Protocol):
         """Waits until that is done; says whether it is."""
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Runs it beside what goes on; what is left of it is cancelled by `close`."""
+        """Runs it beside what goes on."""
+
+    def serve(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """The same for what has no end of its own. It does not keep the process alive."""
 
     async def close(self) -> None:
         """Waits for what was started."""
@@ -51,14 +58,6 @@ class Threads:
 
     def __init__(self) -> None:
         self._beside = ThreadPoolExecutor(_REFRESHING_THREADS, "cache-refresh")
-
-    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls it here. Raises TypeError for a coroutine function."""
-        result = function(*arguments)
-        if inspect.iscoroutine(result):
-            result.close()
-            raise TypeError(f"{function!r} is a coroutine function: use the variant for asyncio")
-        return result
 
     async def block(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Calls it here."""
@@ -78,6 +77,10 @@ class Threads:
         """In one of a few threads."""
         self._beside.submit(contextvars.copy_context().run, run, coroutine)
 
+    def serve(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """In a thread of its own."""
+        threading.Thread(target=run, args=[coroutine], daemon=True).start()
+
     async def close(self) -> None:
         """Waits for the threads."""
         self._beside.shutdown()
@@ -88,11 +91,6 @@ class Loop:
 
     def __init__(self) -> None:
         self._beside: set[asyncio.Task[None]] = set()
-
-    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls it here, and awaits what it returns if that can be awaited."""
-        result = function(*arguments)
-        return await result if isinstance(result, Awaitable) else result
 
     async def block(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """In a thread."""
@@ -112,6 +110,10 @@ class Loop:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
+
+    def serve(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """As a task."""
+        self.start(coroutine)
 
     async def close(self) -> None:
         """Waits for the tasks."""

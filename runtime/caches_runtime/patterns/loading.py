@@ -10,7 +10,7 @@ from typing import Any
 from caches_runtime.patterns import metrics
 from caches_runtime.patterns.availability import Availability
 from caches_runtime.patterns.codecs import ValueTooLargeError
-from caches_runtime.patterns.driving import Driver, Loop
+from caches_runtime.patterns.driving import Driver, Loop, call
 from caches_runtime.patterns.entry import Entry, Step
 from caches_runtime.patterns.flights import LOST, Outcome, Turns, outcome_of
 from caches_runtime.patterns.keys import Key, Namespace
@@ -139,7 +139,7 @@ class AsyncLoadingCache:
                     place = None
                     self._cache.failed(error)
             begun = time.time()
-            await self.driver.call(write, key, value)
+            await call(write, key, value)
             done = place is not None and await self._fill(wire, place, value, begun, 0.0)
         finally:
             if not done:
@@ -149,6 +149,13 @@ class AsyncLoadingCache:
     async def invalidate(self, *keys: Key) -> bool:
         """Makes readers load anew. False when that could not be done: this process then reads past the cache until it is."""
         return await self._remove([self.namespace.key(key) for key in keys])
+
+    async def keep_only(self, key: Key, value: Any) -> bool:
+        """Invalidates a key unless what is cached is that value, and nobody loads another."""
+        wire = self.namespace.key(key)
+        if await self._cache.usable([wire]) and await self._attempt(self._places.holds(wire, value)):
+            return True
+        return await self._remove([wire])
 
     async def invalidate_tags(self, *tags: Key) -> bool:
         """The same for all that has one of these tags, however much that is."""
@@ -225,7 +232,7 @@ class AsyncLoadingCache:
     async def _ask_source(self, load: Callable[[], Any]) -> Any:
         began, outcome = time.perf_counter(), "error"
         try:
-            value = await self.driver.call(load)
+            value = await call(load)
             outcome = "ok"
             return value
         finally:

@@ -89,6 +89,15 @@ class Places:
             metrics.STALE.labels(cache).inc()
         return step, value
 
+    async def holds(self, wire: bytes, value: Any) -> bool:
+        """Whether that is what is stored there, and nobody keeps a place for another."""
+        found = await self.look(wire, [])
+        try:
+            return found.entry is not None and found.entry.leased_until <= time.time() and found.entry.value(self._strategy) == value
+        except UndecodableError as error:
+            self._undecodable(error)
+            return False
+
     async def put(self, wire: bytes, place: Entry) -> None:
         """Puts a place there, whatever was there: whoever loads or writes will find that it was overtaken."""
         await self._store.set(wire, place.stored(), self._strategy.load_seconds)

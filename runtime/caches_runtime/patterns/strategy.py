@@ -54,7 +54,7 @@ class Strategy:
         }
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be from {least:g} to {most:g}")
+                raise ValueError(f"{name} = {getattr(self, name)}: must be from {least} to {most}")
         if self.compression not in COMPRESSIONS:
             raise ValueError(f"compression = {self.compression!r}: must be one of {', '.join(COMPRESSIONS)}")
 

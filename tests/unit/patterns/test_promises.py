@@ -1,0 +1,55 @@
+"""A reader never sees a value older than the pattern promises."""
+
+from __future__ import annotations
+
+import pytest
+from caches_runtime.patterns import Strategy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unit.patterns.programs import FAULTS, Step, World, programs
+from unit.patterns.sides import Side
+
+STRATEGIES = st.sampled_from(
+    [
+        Strategy(load_seconds=0.1, rest_seconds=0),
+        Strategy(load_seconds=0.1, rest_seconds=0, early_refresh=100, stale_seconds=10, ttl_seconds=1),
+        Strategy(load_seconds=0.1, rest_seconds=0.2, refresh_ahead=0.9, negative_ttl_seconds=5, compression="lz4"),
+    ]
+)
+SOME = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(SOME, max_examples=400)
+
+
+async def runs(over: Side, strategy: Strategy, program: list[Step]) -> None:
+    world = World(over, strategy)
+    try:
+        await world.run(program)
+        await world.end()
+    finally:
+        await world.recover()
+
+
+@SOME
+@given(strategy=STRATEGIES, program=programs("evict"))
+def test_no_reader_sees_a_value_older_than_promised(over: Side, strategy: Strategy, program: list[Step]) -> None:
+    over.run(runs(over, strategy, program))
+
+
+@settings(SOME, max_examples=8)
+@given(strategy=STRATEGIES, program=programs(*FAULTS))
+def test_nor_when_the_cache_hangs_and_dies(over: Side, strategy: Strategy, program: list[Step]) -> None:
+    over.run(runs(over, strategy, program))
+
+
+@pytest.mark.long
+@MANY
+@given(strategy=STRATEGIES, program=programs("evict"))
+def test_no_reader_sees_a_value_older_than_promised_in_many_programs(over: Side, strategy: Strategy, program: list[Step]) -> None:
+    over.run(runs(over, strategy, program))
+
+
+@pytest.mark.long
+@MANY
+@given(strategy=STRATEGIES, program=programs(*FAULTS))
+def test_nor_when_the_cache_hangs_and_dies_in_many_programs(over: Side, strategy: Strategy, program: list[Step]) -> None:
+    over.run(runs(over, strategy, program))
