@@ -18,7 +18,6 @@ STRATEGIES = st.sampled_from(
     ]
 )
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(SOME, max_examples=400)
 
 OVERTAKEN = [Step("read", 0, "a", after=(Step("write", 1, "a"),))]
 LOADED_INSIDE_A_WRITE = [Step("write", 0, "a", before=(Step("invalidate", 1, "a"), Step("read", 1, "a")))]
@@ -48,14 +47,14 @@ def test_nor_when_the_cache_hangs_and_dies(over: Side, strategy: Strategy, progr
 
 
 @pytest.mark.long
-@MANY
+@settings(SOME, max_examples=400)
 @given(strategy=STRATEGIES, program=programs("evict"))
 def test_no_reader_sees_a_value_older_than_promised_in_many_programs(over: Side, strategy: Strategy, program: list[Step]) -> None:
     over.run(runs(over, strategy, program))
 
 
 @pytest.mark.long
-@MANY
+@settings(SOME, max_examples=150)
 @given(strategy=STRATEGIES, program=programs(*FAULTS))
 def test_nor_when_the_cache_hangs_and_dies_in_many_programs(over: Side, strategy: Strategy, program: list[Step]) -> None:
     over.run(runs(over, strategy, program))
