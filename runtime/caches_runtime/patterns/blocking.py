@@ -1,28 +1,20 @@
 """The same cache for threads."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from caches_runtime.patterns.driving import Threads, run
 from caches_runtime.patterns.keys import Key, Namespace
-from caches_runtime.patterns.loading import AsyncLoadingCache
+from caches_runtime.patterns.loading import AsyncLoadingCache, Source
 from caches_runtime.patterns.strategy import Strategy
 
 
 class LoadingCache:
     """AsyncLoadingCache for any number of threads, with the same methods and promises. Use it in `with`, or close it."""
 
-    def __init__(
-        self,
-        client: Any,
-        namespace: Namespace,
-        strategy: Strategy | None = None,
-        *,
-        load: Callable[[Key], Any] | None = None,
-        write: Callable[[Key, Any], Any] | None = None,
-    ) -> None:
+    def __init__(self, client: Any, namespace: Namespace, strategy: Strategy | None = None, **source: Unpack[Source]) -> None:
         """`client` is what connect returns, a MemcachedClient, or a Store whose coroutines never suspend."""
-        self.inner = AsyncLoadingCache(client, namespace, strategy, load=load, write=write, driver=Threads())
+        self.inner = AsyncLoadingCache(client, namespace, strategy, Threads(), **source)
 
     def __enter__(self) -> Self:
         return self

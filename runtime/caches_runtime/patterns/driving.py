@@ -34,6 +34,9 @@ async def call(function: Callable[..., Any], *arguments: Any) -> Any:
 class Driver(Protocol):
     """What the patterns need besides a store."""
 
+    blocking: bool
+    """Whether whatever waits may hold its thread."""
+
     async def block(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """What a function returns that waits for a disk."""
 
@@ -55,6 +58,8 @@ class Driver(Protocol):
 
 class Threads:
     """For callers in threads."""
+
+    blocking = True
 
     def __init__(self) -> None:
         self._beside = ThreadPoolExecutor(_REFRESHING_THREADS, "cache-refresh")
@@ -88,6 +93,8 @@ class Threads:
 
 class Loop:
     """For callers in an event loop."""
+
+    blocking = False
 
     def __init__(self) -> None:
         self._beside: set[asyncio.Task[None]] = set()

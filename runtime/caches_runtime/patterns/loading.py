@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from caches_runtime.patterns import metrics
 from caches_runtime.patterns.availability import Availability
@@ -21,6 +21,15 @@ from caches_runtime.patterns.strategy import Strategy
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.1
+
+
+class Source(TypedDict, total=False):
+    """Where values come from."""
+
+    load: Callable[[Key], Any] | None
+    """What `get` asks for a value, None for none."""
+    write: Callable[[Key, Any], Any] | None
+    """What `write` tells of one."""
 
 
 class AsyncLoadingCache:
@@ -39,22 +48,17 @@ class AsyncLoadingCache:
         client: Any,
         namespace: Namespace,
         strategy: Strategy | None = None,
-        *,
-        load: Callable[[Key], Any] | None = None,
-        write: Callable[[Key, Any], Any] | None = None,
         driver: Driver | None = None,
+        **source: Unpack[Source],
     ) -> None:
-        """`client` is what connect_async returns, a MemcachedClient, or a Store.
-
-        `load` is what `get` asks for a value, None for none; `write` what `write` tells of one. Either may be a coroutine function.
-        """
+        """`client` is what connect_async returns, a MemcachedClient, or a Store. `load` and `write` may be coroutine functions."""
         self.namespace = namespace
         self.strategy = strategy or Strategy()
         self.driver = driver or Loop()
-        store = store_of(client)
+        store = store_of(client, self.driver.blocking)
         self._places = Places(store, namespace, self.strategy)
         self._cache = Availability(store, namespace, self.strategy)
-        self._source_load, self._source_write = load, write
+        self._source_load, self._source_write = source.get("load"), source.get("write")
         self._turns = Turns(self.driver)
         self._flights: dict[bytes, Future[Outcome]] = {}
 

@@ -57,10 +57,20 @@ class Store(Protocol):
         """Removes what there is."""
 
 
-def store_of(client: Any) -> Store:
-    """The store that a client is; one that is a Store already stays as it is. Raises TypeError for what can't be one."""
-    if isinstance(client, redis.Redis | redis.RedisCluster | redis.asyncio.Redis | redis.asyncio.RedisCluster):
-        return RedisStore(client)
+def store_of(client: Any, blocking: bool) -> Store:
+    """The store that a client is; one that is a Store already stays as it is. Raises TypeError for what can't be one.
+
+    `blocking` says whether its coroutines may hold the thread, or must let an event loop run.
+    """
+    for kinds, maker, holds in (
+        (redis.Redis | redis.RedisCluster, "connect", True),
+        (redis.asyncio.Redis | redis.asyncio.RedisCluster, "connect_async", False),
+    ):
+        if isinstance(client, kinds):
+            if holds != blocking:
+                needed = "LoadingCache" if holds else "AsyncLoadingCache"
+                raise TypeError(f"a client of {maker} needs a cache of the class {needed}")
+            return RedisStore(client)
     if isinstance(client, MemcachedClient):
         return MemcachedStore(client)
     if all(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("get_many", "set", "add", "replace", "delete")):
@@ -103,9 +113,9 @@ class RedisStore:
         return bool(await self._ask("EVAL", _REPLACE, 1, key, version, value, _milliseconds(ttl_seconds)))
 
     async def delete(self, keys: Sequence[bytes]) -> None:
-        """One request for each: those of a cluster may be anywhere."""
-        for key in keys:
-            await self._ask("DEL", key)
+        """One request; of a cluster one for each slot."""
+        if keys:
+            await _answer(self._client.delete, *keys)
 
     async def _ask(self, *command: Any) -> Any:
         return await _answer(self._client.execute_command, *command)

@@ -76,6 +76,14 @@ class AsyncWriteBehind:
             wake.set_result(None)
         return done
 
+    async def send_next(self) -> bool:
+        """Tells the source of the next write that is due; says whether there was one. Instead of `start`, not beside it."""
+        queued = await self._cache.driver.block(self._queue.take)
+        await self._measure()
+        if queued:
+            await self._send(queued)
+        return queued is not None
+
     async def waiting(self) -> int:
         """How many writes the source has not got yet."""
         return (await self._cache.driver.block(self._queue.lengths))[0]
@@ -111,12 +119,8 @@ class AsyncWriteBehind:
         try:
             while not self._closing:
                 self._wake = Future()
-                queued = await self._cache.driver.block(self._queue.take)
-                await self._measure()
-                if queued is None:
+                if not await self.send_next():
                     await self._cache.driver.wait(self._wake, _LOOK_SECONDS)
-                else:
-                    await self._send(queued)
         finally:
             ended.set_result(None)
 
@@ -173,6 +177,10 @@ class WriteBehind:
     def write(self, key: Key, value: Any, tags: Iterable[Key] = ()) -> bool:
         """As AsyncWriteBehind.write."""
         return run(self._inner.write(key, value, tags))
+
+    def send_next(self) -> bool:
+        """As AsyncWriteBehind.send_next."""
+        return run(self._inner.send_next())
 
     def waiting(self) -> int:
         """As AsyncWriteBehind.waiting."""

@@ -59,6 +59,8 @@ class WriteQueue:
         self._most, self._coalescing = most, coalescing
         self._lock = threading.Lock()
         self._held = _held(path.with_name(f"{path.name}.lock"))
+        # Others on the machine must not read what applications write.
+        path.touch(mode=0o600)
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._database.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
         self._under_way = 0
@@ -133,6 +135,7 @@ class WriteQueue:
 
 
 def _held(path: Path) -> IO[bytes]:
+    path.touch(mode=0o600)
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

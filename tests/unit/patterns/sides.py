@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from caches_runtime.client import connect, connect_async
 from caches_runtime.patterns import AsyncLoadingCache, Namespace, Strategy
 from caches_runtime.patterns.driving import Loop, Threads, run
+from common.waiting import until
 from unit.client.processes import Processes, processes
 from unit.client.shards import Shards
 from unit.sentinel import loop
@@ -68,6 +70,22 @@ class Side:
             [node] = self.shards.processes
             self.shards.kill(node) if kind is signal.SIGKILL else self.shards.send(node, kind)
 
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """The server answers nothing: each of its threads has stopped."""
+        if self.redis:
+            pid = int(self.redis.client(1).info("server")["process_id"])
+        else:
+            assert self.shards
+            [process] = self.shards.processes.values()
+            pid = process.process.pid
+        self.signal(signal.SIGSTOP)
+        try:
+            assert until(lambda: _stopped(pid), 10, every=0.005)
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
     def start_again(self) -> None:
         """After it was killed: empty."""
         if self.redis:
@@ -83,6 +101,11 @@ class Side:
             for client in self.clients:
                 await client.aclose()
             self.clients.clear()
+
+
+def _stopped(pid: int) -> bool:
+    states = [task.joinpath("stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return set(states) == {"T"}
 
 
 async def _awaited(result: Any) -> Any:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from caches_runtime.client import connect
+from caches_runtime.client import connect, connect_async
 from caches_runtime.patterns import AsyncLoadingCache, LoadingCache, Namespace, Strategy, ValueTooLargeError, json, msgpack
 from caches_runtime.patterns.driving import run
+from caches_runtime.patterns.entry import NO_TAGS, Entry
+from caches_runtime.patterns.store import store_of
 from common.waiting import until
 from prometheus_client import REGISTRY
 from unit.patterns.sides import BUDGET_SECONDS, Side
@@ -30,7 +31,8 @@ class Source:
     """Counts how often it is asked."""
 
     def __init__(self, over: Side, value: Any = "value") -> None:
-        self.value, self.asked, self.told = value, 0, []
+        self.value, self.asked = value, 0
+        self.told: list[tuple[Any, Any]] = []
         self.load = over.function(self._load)
         self.write = over.function(self._write)
 
@@ -152,6 +154,44 @@ def test_a_value_is_served_while_another_is_loaded_beside(
     assert metric(cache, "stale_total") == stale
 
 
+@pytest.mark.parametrize(
+    ("strategy", "value", "seconds"),
+    [
+        (Strategy(ttl_seconds=5, stale_seconds=7), "value", 12),
+        (Strategy(ttl_seconds=5, stale_seconds=7, negative_ttl_seconds=3), None, 3),
+    ],
+    ids=["value", "nothing"],
+)
+def test_what_is_older_than_its_time_is_not_served(
+    over: Side, strategy: Strategy, value: Any, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, source, now = over.cache(strategy), Source(over, value), time.time
+
+    async def asks() -> None:
+        began = now()
+        monkeypatch.setattr(time, "time", lambda: began)
+        await cache.get_or_load("key", source.load)
+        monkeypatch.setattr(time, "time", lambda: began + seconds)
+        await cache.get_or_load("key", source.load)
+        monkeypatch.setattr(time, "time", now)
+
+    over.run(asks())
+    assert source.asked == 2
+    assert metric(cache, "stale_total") == 0
+
+
+def test_a_reader_waits_for_a_dead_one_no_longer_than_a_load_may_take(over: Side) -> None:
+    cache, source = over.cache(Strategy(load_seconds=0.3), Namespace(uuid4().hex)), Source(over)
+    place = Entry.place(time.time(), 3600, NO_TAGS)
+
+    async def asks() -> Any:
+        await store_of(over.client(), not over.asynchronous).set(cache.namespace.key("key"), place.stored(), 3600)
+        return await cache.get_or_load("key", source.load)
+
+    assert over.run(asks()) == "value"
+    assert metric(cache, "waits_total") > 1
+
+
 def test_a_value_too_large_is_refused_before_anything_is_written(over: Side) -> None:
     source = Source(over, "x" * 2000)
     cache = over.cache(Strategy(max_value_bytes=1000), write=source.write)
@@ -227,21 +267,12 @@ def test_tags_and_the_namespace_are_invalidated_at_once(over: Side) -> None:
     assert over.run(asks()) == [3, 2, 1, 3]
 
 
-@contextmanager
-def hung(over: Side) -> Iterator[None]:
-    over.signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        over.signal(signal.SIGCONT)
-
-
 def test_a_cache_that_hangs_is_a_miss_within_its_budget_and_then_left_alone(over: Side) -> None:
     cache, source = over.cache(Strategy(rest_seconds=3600), client=over.client(retry_seconds=3600)), Source(over)
 
     async def asks() -> list[Any]:
         await cache.get_or_load("key", source.load)
-        with hung(over):
+        with over.hung():
             began = time.monotonic()
             values = [await cache.get_or_load("key", source.load)]
             first = time.monotonic() - began
@@ -260,7 +291,7 @@ def test_an_invalidation_that_failed_is_done_before_this_process_reads_there(ove
 
     async def asks() -> list[Any]:
         values = [await cache.get_or_load("key", source.load)]
-        with hung(over):
+        with over.hung():
             source.value = "new"
             assert not await cache.invalidate("key")
             assert metric(cache, "owed_invalidations") == 1
@@ -315,6 +346,12 @@ def test_keys_of_a_cluster_may_be_anywhere() -> None:
         (lambda: Namespace("n").key("a b"), ValueError, "key 'a b': must not be empty, nor have spaces"),
         (lambda: Namespace("n").key("k" * 300), ValueError, "a key of 306 bytes with its namespace: at most 250"),
         (lambda: LoadingCache(object(), Namespace("n")), TypeError, "object is no store"),
+        (
+            lambda: LoadingCache(client(connect_async), Namespace("n")),
+            TypeError,
+            "connect_async needs a cache of the class AsyncLoadingCache",
+        ),
+        (lambda: AsyncLoadingCache(client(), Namespace("n")), TypeError, "a client of connect needs a cache of the class LoadingCache"),
         (lambda: LoadingCache(client(decode_responses=True), Namespace("n")), TypeError, "decode_responses=True"),
         (lambda: LoadingCache(client(), Namespace("n")).get("key"), TypeError, "made without `load`"),
         (lambda: LoadingCache(client(), Namespace("n")).write("key", 1), TypeError, "made without `write`"),
@@ -326,8 +363,8 @@ def test_what_is_wrong_is_refused_with_what_to_do(makes: Callable[[], Any], erro
         makes()
 
 
-def client(**options: Any) -> Any:
-    return connect({"engine": "redis", "mode": "standalone", "host": "127.0.0.1", "port": 1, "auth": "none"}, **options)
+def client(connects: Any = connect, **options: Any) -> Any:
+    return connects({"engine": "redis", "mode": "standalone", "host": "127.0.0.1", "port": 1, "auth": "none"}, **options)
 
 
 def test_text_and_its_bytes_are_one_key_and_versions_see_nothing_of_each_other() -> None:

@@ -6,6 +6,7 @@ import itertools
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from caches_runtime.client import connect
 from caches_runtime.patterns import AsyncWriteBehind, LoadingCache, Namespace, QueueFullError, Strategy, WriteBehind
 from caches_runtime.patterns.write_queue import WriteQueue
 from common.waiting import until
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from unit.patterns.sides import Side
@@ -27,54 +28,91 @@ def alone(name: str) -> LoadingCache:
     return LoadingCache(connect(NOWHERE, budget=0.05), Namespace(name), Strategy(rest_seconds=3600))
 
 
+class Shop:
+    """A source, a process whose writes reach it later, and another process."""
+
+    def __init__(self, over: Side, path: Path) -> None:
+        self.over, self.source = over, dict.fromkeys((b"a", b"b"), 0)
+        self.own = over.cache(Strategy(load_seconds=0.1))
+        self.other = over.cache(Strategy(load_seconds=0.1), self.own.namespace)
+        self.behind = AsyncWriteBehind(self.own, path, over.function(self._write))
+
+    def load(self, key: str, meanwhile: Callable[[], Awaitable[None]] | None = None) -> Callable[[], Any]:
+        """For readers; something may happen after the source has answered."""
+
+        async def loaded() -> int:
+            value = self.source[key.encode()]
+            if meanwhile:
+                await meanwhile()
+            return value
+
+        return self.over.function(loaded)
+
+    async def _write(self, key: bytes, value: int) -> None:
+        self.source[key] = value
+
+
 def test_a_write_is_seen_at_once_and_reaches_the_source(over: Side, tmp_path: Path) -> None:
-    cache = over.cache(Strategy())
-    source: dict[bytes, Any] = {b"key": "old"}
-
-    async def write(key: bytes, value: Any) -> None:
-        source[key] = value
-
-    async def load() -> Any:
-        return source[b"key"]
+    shop = Shop(over, tmp_path / "queue")
 
     async def asks() -> list[Any]:
-        behind = AsyncWriteBehind(cache, tmp_path / "queue", over.function(write))
-        values = [await behind.get_or_load("key", over.function(load)), await behind.write("key", "new")]
-        values += [await behind.get_or_load("key", over.function(load)), source[b"key"]]
-        await cache.invalidate("key")
-        values.append(await behind.get_or_load("key", over.function(load)))
-        await behind.start()
-        while await behind.waiting():
-            await cache.driver.sleep(0.01)
-        await behind.aclose()
-        return [*values, source[b"key"], await cache.get_or_load("key", over.function(load))]
+        values = [await shop.behind.get_or_load("a", shop.load("a")), await shop.behind.write("a", 7), shop.source[b"a"]]
+        values.append(await shop.behind.get_or_load("a", shop.load("a")))
+        await shop.own.invalidate("a")
+        values.append(await shop.behind.get_or_load("a", shop.load("a")))
+        await shop.behind.start()
+        while await shop.behind.waiting():
+            await shop.own.driver.sleep(0.01)
+        await shop.behind.aclose()
+        return [*values, shop.source[b"a"]]
 
-    assert over.run(asks()) == ["old", True, "new", "old", "new", "new", "new"]
+    assert over.run(asks()) == [0, True, 0, 7, 7, 7]
 
 
-def test_what_others_loaded_meanwhile_is_gone_when_the_source_has_the_write(over: Side, tmp_path: Path) -> None:
-    cache = over.cache(Strategy())
-    other = over.cache(Strategy(), cache.namespace)
-    source: dict[bytes, Any] = {b"key": "old"}
+STEPS = st.tuples(st.sampled_from(["write", "write", "send", "own read", "other read", "lose"]), st.sampled_from(["a", "a", "a", "b"]))
 
-    async def write(key: bytes, value: Any) -> None:
-        source[key] = value
 
-    async def load() -> Any:
-        return source[b"key"]
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@example(program=[(("write", "a"), []), (("lose", "a"), []), (("other read", "a"), [("send", "a")])])
+@given(program=st.lists(st.tuples(STEPS, st.lists(STEPS, max_size=2)), max_size=8))
+def test_nobody_sees_what_is_older_than_promised(
+    over: Side, tmp_path_factory: pytest.TempPathFactory, program: list[tuple[tuple[str, str], list[tuple[str, str]]]]
+) -> None:
+    shop, numbers = Shop(over, tmp_path_factory.mktemp("queue") / "queue"), itertools.count(1)
+    written = dict.fromkeys("ab", 0)
+    arrived = dict.fromkeys("ab", 0)
 
-    async def asks() -> list[Any]:
-        behind = AsyncWriteBehind(cache, tmp_path / "queue", over.function(write))
-        await behind.write("key", "new")
-        await other.invalidate("key")
-        values = [await other.get_or_load("key", over.function(load))]
-        await behind.start()
-        while await behind.waiting():
-            await cache.driver.sleep(0.01)
-        await behind.aclose()
-        return [*values, await other.get_or_load("key", over.function(load))]
+    async def do(what: str, key: str, meanwhile: list[tuple[str, str]]) -> None:
+        async def inside() -> None:
+            for step in meanwhile:
+                await do(*step, [])
 
-    assert over.run(asks()) == ["old", "new"]
+        if what == "write":
+            value = next(numbers)
+            assert await shop.behind.write(key, value)
+            written[key] = value
+        elif what == "send":
+            await shop.behind.send_next()
+            arrived.update({each: shop.source[each.encode()] for each in "ab"})
+        elif what == "lose":
+            await shop.other.invalidate(key)
+        elif what == "own read":
+            least = written[key]
+            assert await shop.behind.get_or_load(key, shop.load(key, inside)) >= least
+        else:
+            least = arrived[key]
+            assert await shop.other.get_or_load(key, shop.load(key, inside)) >= least
+
+    async def all_of_it() -> None:
+        for (what, key), meanwhile in program:
+            await do(what, key, meanwhile)
+        while await shop.behind.send_next():
+            pass
+        for cache, key in itertools.product((shop.own, shop.other), "ab"):
+            assert await cache.get_or_load(key, shop.load(key)) == written[key]
+        await shop.behind.aclose()
+
+    over.run(all_of_it())
 
 
 WRITER = """
@@ -165,10 +203,12 @@ def test_only_the_newest_goes_where_that_is_asked_for(tmp_path: Path) -> None:
     assert arrived == [4]
 
 
-def test_a_second_process_can_t_have_the_file(tmp_path: Path) -> None:
+def test_the_file_is_of_one_process_and_one_user(tmp_path: Path) -> None:
     queue = WriteQueue(tmp_path / "queue", 1, coalescing=False)
     with pytest.raises(BlockingIOError, match="another process has this queue"):
         WriteQueue(tmp_path / "queue", 1, coalescing=False)
+    queue.put(b"key", "text", b"value")
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
     queue.close()
     WriteQueue(tmp_path / "queue", 1, coalescing=False).close()
 
