@@ -17,6 +17,7 @@ from caches_runtime.client import ConnectionRefusedError, connect_async
 from caches_runtime.patterns.store import StoreError
 from caches_runtime.tiers import InvalidationLink, Memory, TieredCache
 from common.waiting import until
+from prometheus_client import REGISTRY
 from unit.client.processes import Processes, processes
 from unit.client.relay import relay
 from unit.client.test_topologies import begin, exported
@@ -224,6 +225,33 @@ def test_without_the_right_to_track_every_read_asks_the_server_and_a_channel_nee
         assert len(reader.memory) == 0
         other.set(b"three")
         assert until(held(other, b"three"), 30, every=0.001)
+
+
+def test_metrics_count_reads_by_tier_and_what_became_of_the_link_and_logs_have_no_values(
+    server: Processes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    name = f"counted-{server.host(1)}"
+
+    def counted(metric: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(f"caches_tier_{metric}", {"cache": name, **labels})
+
+    with tiers(server.connection(1), name=name) as reader:
+        assert until(lambda: reader.link.up, 30, every=0.001)
+        assert reader.get() is None
+        reader.set(b"the-value")
+        assert until(held(reader, b"the-value"), 30, every=0.001)
+        before = counted("reads_total", found="memory") or 0
+        assert [reader.get() for _ in range(3)] == [b"the-value"] * 3
+        assert counted("reads_total", found="memory") == before + 3
+        assert counted("reads_total", found="server")
+        assert counted("reads_total", found="nowhere") == 1
+        assert counted("invalidations_total")
+        assert until(lambda: (counted("link_up"), counted("memory_bytes")) == (1, len(KEY + b"the-value")), 30, every=0.001)
+        server.signal(1, signal.SIGKILL)
+        assert until(lambda: (counted("link_up"), bool(counted("link_losses_total"))) == (0, True), 30, every=0.001)
+    assert name in caplog.text
+    assert "the-value" not in caplog.text
 
 
 @pytest.mark.parametrize(
