@@ -16,6 +16,7 @@ import redis
 from caches_runtime.client import ConnectionRefusedError, connect_async
 from caches_runtime.patterns.store import StoreError
 from caches_runtime.tiers import InvalidationLink, Memory, TieredCache
+from certificates import certify
 from common.waiting import until
 from prometheus_client import REGISTRY
 from unit.client.processes import Processes, processes
@@ -63,6 +64,15 @@ def test_what_is_held_is_read_without_the_server_until_another_process_writes(se
         gets = server.ask(1, "INFO", "commandstats")["cmdstat_get"]["calls"]
         assert {reader.get() for _ in range(100)} == {value}
         assert server.ask(1, "INFO", "commandstats")["cmdstat_get"]["calls"] == gets
+
+
+def test_the_link_speaks_tls_where_the_cache_does() -> None:
+    with processes("valkey", certify("DNS:a.cache")) as secure:
+        secure.serve(1)
+        with tiers(secure.connection(1)) as reader:
+            for value in (b"old", b"new"):
+                secure.ask(1, "SET", KEY.decode(), value.decode())
+                assert until(held(reader, value), 30, every=0.001)
 
 
 @pytest.mark.parametrize("command", [("SET", KEY, "new"), ("DEL", KEY), ("APPEND", KEY, "new"), ("FLUSHALL",), ("PEXPIRE", KEY, "1")])
