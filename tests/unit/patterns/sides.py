@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from caches_runtime.client import connect, connect_async
+from caches_runtime.client.memcached import MemcachedClient
 from caches_runtime.patterns import AsyncLoadingCache, Namespace, Strategy
-from caches_runtime.patterns.driving import Loop, Threads, run
+from caches_runtime.patterns.driving import Loop, Threads, call, run
 from common.waiting import until
 from unit.client.processes import Processes, processes
 from unit.client.shards import Shards
@@ -34,17 +35,18 @@ class Side:
     clients: list[Any] = field(default_factory=list)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Its result; connections of asyncio don't outlive it."""
-        return loop.run(self._closed_after(coroutine)) if self.asynchronous else run(coroutine)
+        """Its result; no client of before outlives it."""
+        return (loop.run if self.asynchronous else run)(self._closed_after(coroutine))
 
     def client(self, budget: float = BUDGET_SECONDS, retry_seconds: float = 0) -> Any:
         """One of its own for each process that a test plays; Memcached's tries a shard that is away after so long."""
         if self.shards:
-            return self.shards.client(budget_seconds=budget, retry_seconds=retry_seconds)
-        assert self.redis
-        connected = (connect_async if self.asynchronous else connect)(self.redis.connection(1), budget=budget)
-        self.clients.append(connected)
-        return connected
+            made: Any = MemcachedClient(self.shards.connection, budget_seconds=budget, retry_seconds=retry_seconds)
+        else:
+            assert self.redis
+            made = (connect_async if self.asynchronous else connect)(self.redis.connection(1), budget=budget)
+        self.clients.append(made)
+        return made
 
     def cache(self, strategy: Strategy, namespace: Namespace | None = None, client: Any = None, **more: Any) -> AsyncLoadingCache:
         """One with nothing in it yet, unless a namespace is given."""
@@ -98,9 +100,9 @@ class Side:
         try:
             return await coroutine
         finally:
-            for client in self.clients:
-                await client.aclose()
-            self.clients.clear()
+            while self.clients:
+                client = self.clients.pop()
+                await (client.aclose() if hasattr(client, "aclose") else call(client.close))
 
 
 def _stopped(pid: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from caches_runtime.patterns.entry import NO_TAGS, Entry
 from caches_runtime.patterns.store import store_of
 from common.waiting import until
 from prometheus_client import REGISTRY
+from unit.client.processes import processes
+from unit.client.test_topologies import begin, exported
 from unit.patterns.sides import BUDGET_SECONDS, Side
 from unit.warmup.servers import three_masters
 
@@ -335,6 +338,26 @@ def test_keys_of_a_cluster_may_be_anywhere() -> None:
             assert cache.invalidate(*(f"key-{each}" for each in range(5)))
             assert cache.write("key-1", 50, ["all"], lambda *_: None)
             assert cache.get_or_load("key-1", lambda: next(source), ["all"]) == 50
+
+
+def test_a_group_is_read_past_while_its_master_is_away_and_used_again_after() -> None:
+    source = itertools.count()
+    with processes() as group:
+        begin(group)
+        strategy = Strategy(rest_seconds=0.1)
+        with LoadingCache(connect(exported(group), budget=0.5), Namespace("group", clearable=True), strategy) as cache:
+            assert [cache.get_or_load("key", lambda: next(source)) for _ in range(2)] == [0, 0]
+            group.signal(1, signal.SIGKILL)
+            assert not cache.invalidate("key")
+            values = [cache.get_or_load("key", lambda: next(source))]
+
+            def served() -> bool:
+                values.append(cache.get_or_load("key", lambda: next(source)))
+                return bool(values[-1] == values[-2])
+
+            assert until(served, 30, every=0.1)
+            assert values == sorted(values)
+            assert values[0] == 1
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_no_reader_sees_a_value_older_than_promised(over: Side, strategy: Strate
     over.run(runs(over, strategy, program))
 
 
-@settings(SOME, max_examples=8)
+@settings(SOME, max_examples=6)
 @given(strategy=STRATEGIES, program=programs(*FAULTS))
 def test_nor_when_the_cache_hangs_and_dies(over: Side, strategy: Strategy, program: list[Step]) -> None:
     over.run(runs(over, strategy, program))
