@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import hiredis
 import redis
 from unit.backup.caches import put_on_path
 from unit.migrate.servers import PASSWORD, Server, server
@@ -122,7 +121,7 @@ def by_redis_py(one: redis.Redis, other: redis.Redis, together: int) -> None:
 
 def by_pipe(other: Server, values: list[tuple[bytes, Any]]) -> None:
     """By the server's own program, of what is in a file already."""
-    commands = b"".join(hiredis.pack_command(("SET", key, value)) for key, value in values)
+    commands = b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(key), key, len(value), value) for key, value in values)
     command = ["redis-cli", "-h", other.host, "--pipe"]
     subprocess.run(command, input=commands, env={**os.environ, "REDISCLI_AUTH": PASSWORD}, capture_output=True, check=True)
 

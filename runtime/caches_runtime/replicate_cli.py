@@ -37,7 +37,7 @@ def run(
     bytes_per_second: Annotated[
         float | None, typer.Option(min=1, help="How many bytes of values to read at most; default: no limit.")
     ] = None,
-    backlog_keys: Annotated[int, typer.Option(min=1000, help="How many changed keys to remember; beyond that, look at all.")] = 1_000_000,
+    backlog_keys: Annotated[int, typer.Option(min=1000, help="How many changed keys to remember; beyond that, look at all.")] = 100_000,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port for /metrics and /healthz; 0 for none.")] = 0,
     json_output: Json = False,
 ) -> None:
@@ -50,7 +50,8 @@ def run(
     A server that does not answer is waited for.
     """
     from caches_runtime.replication.notes import Notes
-    from caches_runtime.replication.replicator import Replicator, Settings, identity
+    from caches_runtime.replication.replicator import Replicator, identity
+    from caches_runtime.replication.settings import Settings
     from caches_runtime.replication.site import Place
 
     files = mesh or [file for file in (from_, to) if file]

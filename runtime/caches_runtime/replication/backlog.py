@@ -50,8 +50,14 @@ class Backlog:
         with self._some:
             self._changes = {**changes, **{key: Change(changes.get(key, new).since, new.site) for key, new in self._changes.items()}}
 
+    def drop(self) -> None:
+        """Says that something has changed, and nobody knows what."""
+        with self._some:
+            self._dropped = True
+            self._some.notify()
+
     def dropped(self) -> bool:
-        """Whether keys were dropped since this was last asked: only looking at all of them finds those."""
+        """Whether keys were, since this was last asked: only looking at all of them finds those."""
         with self._some:
             dropped, self._dropped = self._dropped, False
             return dropped
@@ -65,5 +71,5 @@ class Backlog:
     def wait(self, seconds: float) -> None:
         """Returns when there is something, or after so long."""
         with self._some:
-            if not self._changes:
+            if not self._changes and not self._dropped:
                 self._some.wait(seconds)

@@ -1,6 +1,5 @@
 """Makes sites alike and keeps them so: takes keys that have changed or that a sweep comes to, compares, and copies."""
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -10,52 +9,21 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from caches_runtime.ops.migrate.errors import InterruptedMigrationError, RefusedError
-from caches_runtime.ops.migrate.link import LOST, Link
+from caches_runtime.ops.migrate.link import LOST
 from caches_runtime.ops.warmup.pace import Pace
-from caches_runtime.replication import events, values
+from caches_runtime.replication import values
 from caches_runtime.replication.backlog import Backlog, Change
 from caches_runtime.replication.decision import ABSENT, NOTHING, Mark, Note, decide
 from caches_runtime.replication.metrics import Metrics
-from caches_runtime.replication.notes import Notes, identity_of
-from caches_runtime.replication.site import PROBE, Place, Site
+from caches_runtime.replication.notes import Intended, Notes, identity_of
+from caches_runtime.replication.session import Session
+from caches_runtime.replication.settings import Done, Settings
+from caches_runtime.replication.site import Place, Site
 from caches_runtime.replication.values import Found, Unread, Value
-from caches_runtime.replication.wanted import Wanted
 
 BATCH_KEYS = 1000
-BACKLOG_KEYS = 1_000_000
 AGAIN_SECONDS = 1.0
 _IDLE_SECONDS = 0.1
-_MARKER_SECONDS = 60
-_PING_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How it is done."""
-
-    leader: bool
-    """Whether the first site is always right, and the others follow; else each follows all."""
-    wanted: Wanted
-    into_non_empty: bool = False
-    """Whether a site that shall get keys may have others already."""
-    once: bool = False
-    """Whether to end when a sweep has made all sites alike."""
-    sweep_seconds: float = 60.0
-    """From the end of one sweep to the start of the next."""
-    keys_per_second: float | None = None
-    bytes_per_second: float | None = None
-    backlog_keys: int = BACKLOG_KEYS
-
-
-@dataclass
-class Done:
-    """What a run has come to."""
-
-    copied: int = 0
-    """Keys that were written or deleted, once for each site."""
-    conflicts: int = 0
-    errors: int = 0
-    compared: int = 0
 
 
 @dataclass
@@ -107,19 +75,15 @@ class _Attempt:
 
     def __init__(self, run: Replicator, closing: ExitStack) -> None:
         self._run, self._settings, self._notes = run, run.settings, run.notes
-        self._sites = [closing.enter_context(Site(place)) for place in run.places]
+        self._session = Session(run.places, run.settings, run.notes, run.report, closing)
         if not run._served:
-            self._refuse()
+            self._session.refuse()
             self._notes.begin()
-        self._field_expiry = all(site.field_expiry for site in self._sites)
-        self._lost = [self._lost_links(number) for number in range(len(self._sites))]
-        self._listeners: list[events.Listener] = []
-        for number, site in enumerate(self._sites[:1] if self._settings.leader else self._sites):
-            self._listen(number, site, closing)
+        self._session.listen(run._backlog, run.metrics)
+        self._sites = self._session.sites
         self._paces = (Pace(self._settings.keys_per_second, run.look), Pace(self._settings.bytes_per_second, run.look))
         self._sweep = self._notes.next_sweep()
         self._divergent = 0
-        self._pinged = 0.0
         run._served = True
 
     def run(self) -> None:
@@ -127,12 +91,13 @@ class _Attempt:
         due = 0.0
         while True:
             self._run.look()
-            self._check_connections()
+            self._session.check()
+            self._run.metrics.beat()
             changes = self._run._backlog.take(BATCH_KEYS)
             if changes:
                 self._deal(list(changes), changes)
             if sweep is None and (time.monotonic() >= due or self._run._backlog.dropped()):
-                self._check_topology()
+                self._session.check_topology()
                 self._sweep, self._divergent = self._notes.next_sweep(), 0
                 sweep = self._keys()
             if sweep is None:
@@ -146,94 +111,20 @@ class _Attempt:
                 if self._settings.once:
                     return
 
-    def _check_connections(self) -> None:
-        """Raises one of LOST when there is one no longer, also when there is nothing to do."""
-        for listener in self._listeners:
-            if listener.lost:
-                raise listener.lost
-        if time.monotonic() - self._pinged > _PING_SECONDS:
-            for site in self._sites:
-                for link in site.links:
-                    link.call("PING")
-            self._pinged = time.monotonic()
-        self._run.metrics.beat()
-
-    def _refuse(self) -> None:
-        """Raises RefusedError when the sites are not to be replicated so, before anything is changed."""
-        for number, site in enumerate(self._sites):
-            for other in self._sites[:number]:
-                ids = set(site.run_ids().values()) & set(other.run_ids().values()) - {""}
-                if ids:
-                    raise RefusedError(f"{site.name} and {other.name} are the same server: a cache can't be replicated onto itself")
-        filled = [site for site in self._sites if site.has_keys()]
-        harmed = [site.name for site in filled if not (self._settings.leader and site is self._sites[0])]
-        if not self._settings.leader and len(filled) < 2:
-            harmed = []
-        if harmed and not self._notes.began and not self._settings.into_non_empty:
-            raise RefusedError(f"{' and '.join(harmed)} have keys, which could be overwritten: take empty caches, or give --into-non-empty")
-        for site in self._sites[1:]:
-            self._refuse_itself(site)
-
-    def _refuse_itself(self, site: Site) -> None:
-        """By a note that is removed at once: servers behind an address may hide what they are."""
-        marker = PROBE + secrets.token_hex(8).encode()
-        reply = site.each([("SET", marker, "1", "EX", _MARKER_SECONDS)])[0]
-        if isinstance(reply, Exception):
-            raise reply
-        try:
-            for other in self._sites:
-                if other is not site and other.each([("EXISTS", marker)])[0] == 1:
-                    raise RefusedError(f"{site.name} and {other.name} are the same cache: it can't be replicated onto itself")
-        finally:
-            site.each([("DEL", marker)])
-
-    def _listen(self, number: int, site: Site, closing: ExitStack) -> None:
-        listeners = events.subscribe(site, number, self._run._backlog, self._settings.wanted, closing)
-        missing = events.missing(site, listeners) if listeners else ["all: the user may not PSUBSCRIBE"]
-        self._listeners += listeners
-        self._run.metrics.events.labels(site.name).set(not missing)
-        if missing:
-            late = f"its changes are found by sweeps only, every {self._settings.sweep_seconds:g} s and the time of one"
-            self._run.report(f"{site.name} does not tell of changes ({', '.join(missing)}): {events.SETTING}; until then {late}")
-        elif missing is None:
-            self._run.report(f"{site.name} may not be written to, so nobody knows whether it tells of changes: {events.SETTING}")
-
-    def _lost_links(self, number: int) -> set[Link]:
-        """Masters that are other processes than before and have lost their data, rather than their keys to clients that delete."""
-        site, known = self._sites[number], self._notes.shards(number)
-        lost, now = set(), {}
-        for shard, run_id in site.run_ids().items():
-            size = site.size(shard)
-            before, keys = known.get(shard, (run_id, 0))
-            if before != run_id and 2 * size < keys:
-                lost.add(site.servers.by_slot[shard])
-                self._run.report(f"{site.name} has lost its data: {size} keys instead of {keys}; what is absent there was not deleted")
-            else:
-                now[shard] = (run_id, size)
-        self._notes.note_shards(number, now)
-        return lost
-
-    def _check_topology(self) -> None:
-        for place, site in zip(self._run.places, self._sites, strict=True):
-            if site.mode != "standalone" and site.moved(place):
-                raise redis.ConnectionError(f"{site.name} has other masters")
-
     def _keys(self) -> Iterator[list[bytes]]:
         """All that any site has, and all that any had."""
-        for site in self._sites:
+        for number, site in enumerate(self._sites):
             for batch in site.scan():
                 wanted = self._settings.wanted.of(batch)
-                done = self._notes.swept(wanted, self._sweep)
-                yield [key for key in wanted if key not in done] or []
+                done = self._notes.swept(wanted, self._sweep) if number else ()
+                yield [key for key in wanted if key not in done]
         for batch in self._notes.unswept(self._sweep):
             yield self._settings.wanted.of(batch)
 
     def _end_sweep(self) -> None:
         self._run.metrics.swept.set_to_current_time()
         self._run.metrics.divergent.set(self._divergent)
-        self._lost = [set() for _ in self._sites]
-        for number, site in enumerate(self._sites):
-            self._notes.note_shards(number, {shard: (run_id, site.size(shard)) for shard, run_id in site.run_ids().items()})
+        self._session.note_sizes()
         done = self._run.done
         self._run.report(f"sweep {self._sweep}: {self._divergent} keys differed; so far {done.copied} copied, {done.errors} errors")
 
@@ -244,7 +135,7 @@ class _Attempt:
             all_heads = [values.heads(site, keys) for site in self._sites]
             for group in values.portions(all_heads):
                 found = [
-                    values.contents(site, [keys[n] for n in group], [heads[n] for n in group], field_expiry=self._field_expiry)
+                    values.contents(site, [keys[n] for n in group], [heads[n] for n in group], field_expiry=self._session.field_expiry)
                     for site, heads in zip(self._sites, all_heads, strict=True)
                 ]
                 self._paces[1].wait(sum(head.size for heads in all_heads for n in group if (head := heads[n])))
@@ -258,7 +149,7 @@ class _Attempt:
 
     def _decide(self, keys: list[bytes], found: list[list[Found]], changes: dict[bytes, Change]) -> None:
         notes = self._notes.get(keys)
-        intended: list[tuple[bytes, Mark, int]] = []
+        intended: list[Intended] = []
         agreed: dict[bytes, Mark] = {}
         forgotten: list[bytes] = []
         gifts: list[dict[bytes, Value | None]] = [{} for _ in self._sites]
@@ -289,9 +180,8 @@ class _Attempt:
             self._divergent += len(intended)
 
     def _decision(self, key: bytes, marks: list[Mark], note: Note, changes: dict[bytes, Change]) -> int | None:
-        lost = [number for number, links in enumerate(self._lost) if links and self._sites[number].link_of(key) in links]
         last = changes[key].site if key in changes else None
-        decision = decide(marks, note, leader=self._settings.leader, lost=lost, last=last)
+        decision = decide(marks, note, leader=self._settings.leader, lost=self._session.lost(key), last=last)
         if decision.conflict:
             self._run.done.conflicts += 1
             self._run.metrics.conflicts.inc()
@@ -299,13 +189,13 @@ class _Attempt:
 
     def _give(
         self,
-        intended: list[tuple[bytes, Mark, int]],
+        intended: list[Intended],
         gifts: list[dict[bytes, Value | None]],
         agreed: dict[bytes, Mark],
         forgotten: list[bytes],
     ) -> None:
         # Noted before, so that whoever goes on after a crash knows a copy from a client's write.
-        self._notes.intend(intended, self._sweep)
+        self._notes.intend(intended)
         failed: set[bytes] = set()
         for site, gift in zip(self._sites, gifts, strict=True):
             problems = values.put(site, gift) if gift else {}
@@ -315,8 +205,9 @@ class _Attempt:
                 failed.add(key)
                 self._fail(site, problem)
         # What failed stays intended, until the next sweep tries again.
-        self._notes.agree(((key, mark) for key, mark in agreed.items() if key not in failed), self._sweep)
-        self._notes.forget(key for key in forgotten if key not in failed)
+        settled = ((key, mark) for key, mark in agreed.items() if key not in failed)
+        unsure = [each for each in intended if each[0] in failed]
+        self._notes.settle(settled, (key for key in forgotten if key not in failed), unsure, self._sweep)
         self._run.done.compared += len(agreed)
 
     def _note_unread(self, key: bytes, here: list[Found], changes: dict[bytes, Change]) -> None:

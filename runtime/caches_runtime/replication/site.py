@@ -14,6 +14,7 @@ from redis.crc import key_slot
 from caches_runtime.client.connection import Connection, ConnectionRefusedError, snake_case
 from caches_runtime.ops.migrate.errors import RefusedError
 from caches_runtime.ops.migrate.link import Command, Endpoint, Link
+from caches_runtime.ops.migrate.source import OLDEST
 from caches_runtime.ops.migrate.target import Target
 
 RESERVED = b"pulumi-caches:"
@@ -68,8 +69,11 @@ class Site:
             folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="replicate-")))
             endpoint = _master(connection, _endpoint(connection, folder))
             self.servers = closing.enter_context(Target(endpoint, _NAMELESS))
-            if (role := self.servers.links[0].info("replication").get("role")) not in (None, "master"):
-                raise redis.ConnectionError(f"{endpoint} is a {role} at the moment")
+            version = self.servers.info.get("redis_version", "0")
+            if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+                raise RefusedError(f"{self.name} is version {version}: {'.'.join(map(str, OLDEST))} is needed; upgrade it")
+            if not self.leads():
+                raise redis.ConnectionError(f"{endpoint} is no master at the moment")
             self.since_seven = self._knows("PEXPIRETIME", PROBE)
             self.field_expiry = self._knows("HPEXPIRETIME", PROBE, "FIELDS", 1, "field")
             self.sizes = self._knows("MEMORY", "USAGE", PROBE)
@@ -117,6 +121,10 @@ class Site:
     def link_of(self, key: bytes) -> Link:
         """To the master that has the key."""
         return self.servers.by_slot[key_slot(key)]
+
+    def leads(self) -> bool:
+        """Whether all that this is connected to are masters."""
+        return all(link.info("replication").get("role") in (None, "master") for link in self.links)
 
     def moved(self, place: Place) -> bool:
         """Whether other servers than those that this is connected to are its masters now."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import ExecAbortError, NoPermissionError
 from xxhash import xxh3_128, xxh3_128_digest
 
 from caches_runtime.ops.migrate.link import Command
@@ -244,8 +244,9 @@ def _problem(reply: Exception) -> str:
     text = str(reply)
     if isinstance(reply, NoPermissionError) or text.startswith(CHANGING):
         raise reply
-    if isinstance(reply, redis.OutOfMemoryError) or "OOM" in text or "EXECABORT" in text:
+    if isinstance(reply, redis.OutOfMemoryError) or "OOM" in text:
         return "the cache is full"
-    if type(reply) is not redis.ResponseError and not isinstance(reply, redis.exceptions.ExecAbortError):
+    # Errors that redis-py knows are of the connection, but for this one: a step of the transaction was refused.
+    if type(reply) is not redis.ResponseError and not isinstance(reply, ExecAbortError):
         raise reply
-    return text
+    return f"was not taken: {text}"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cache
 
 from caches_runtime.replication.site import RESERVED
 
@@ -29,5 +30,10 @@ class Wanted:
 
 
 def _matches(patterns: tuple[str, ...], key: bytes) -> bool:
+    return any(_compiled(pattern).match(key) for pattern in patterns)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[bytes]:
     # Any bytes are text so.
-    return any(re.match(translate(pattern), key.decode("latin-1")) for pattern in (each.encode().decode("latin-1") for each in patterns))
+    return re.compile(translate(pattern.encode().decode("latin-1")).encode("latin-1"))

@@ -15,7 +15,8 @@ from typing import Any
 import redis
 from caches_runtime.ops.migrate.errors import InterruptedMigrationError
 from caches_runtime.replication.notes import Notes
-from caches_runtime.replication.replicator import Done, Replicator, Settings, identity
+from caches_runtime.replication.replicator import Replicator, identity
+from caches_runtime.replication.settings import Done, Settings
 from caches_runtime.replication.site import Place
 from caches_runtime.replication.wanted import Wanted
 from common.waiting import until
@@ -107,7 +108,10 @@ def of(folder: Path, **servers: Server) -> Sites:
 
 def equal(one: Any, other: Any) -> bool:
     """Whether two clients' servers hold the same; the same to 2 s of a time to live."""
-    ours, theirs = content(one), content(other)
+    try:
+        ours, theirs = content(one), content(other)
+    except redis.ResponseError:
+        return False  # a key was deleted, or has become another type, between two looks
     return ours.keys() == theirs.keys() and all(
         value[:2] == theirs[key][:2] and abs(value[2] - theirs[key][2]) < 2000 for key, value in ours.items()
     )

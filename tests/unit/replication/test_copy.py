@@ -10,7 +10,7 @@ import pytest
 from caches_runtime.replication import values
 from caches_runtime.replication.wanted import Wanted
 from unit.backup.caches import standalone
-from unit.migrate.servers import LARGE, fill, server
+from unit.migrate.servers import LARGE, PASSWORD, fill, server
 from unit.replication.sites import EVENTS, REFUSING, Sites, alike, equal, limited, of
 from unit.warmup.servers import three_masters
 
@@ -109,6 +109,18 @@ def test_servers_that_refuse_what_clouds_refuse(tmp_path: Path) -> None:
             one.ask("DEL", "text7")
             assert alike(one.client(), other.client())
         assert sites.said == sites.said[:1], sites.said
+
+
+def test_a_source_that_may_only_be_read(tmp_path: Path) -> None:
+    rights = "+@read +info +time +ping +multi +exec +psubscribe"
+    with server("redis", EVENTS, f"user limited on >{PASSWORD} ~* &* -@all {rights}") as one, server("valkey") as other:
+        one.ask("HSET", "hash", "a", "1")
+        sites = Sites(tmp_path, one=limited(one), other=standalone(other))
+        with sites.replicating():
+            one.ask("DEL", "hash")
+            one.ask("SET", "later", "1")
+            assert alike(one.client(), other.client())
+        assert "may not be written to, so nobody knows whether it has keyspace events" in sites.said[0]
 
 
 def test_no_faster_than_allowed(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from common.waiting import until
+from unit.backup.caches import standalone
 from unit.migrate.servers import server
-from unit.replication.sites import EVENTS, alike, equal, of
+from unit.replication.sites import EVENTS, REFUSING, Sites, alike, equal, limited, of
 
 # So often that no test waits for the next one.
 OFTEN = 0.2
@@ -61,13 +62,27 @@ def test_an_emptied_database_is_seen_by_the_sweep_and_other_peoples_keys_stay(tm
             assert until(lambda: other.ask("KEYS", "*") == [b"foreign"], 30, every=0.05)
 
 
-def test_a_server_that_tells_nothing_is_followed_by_sweeps_and_says_so(tmp_path: Path) -> None:
-    with server("redis") as one, server("redis") as other:
+def test_a_server_without_keyspace_events_is_followed_by_client_tracking(tmp_path: Path) -> None:
+    with server("redis") as one, server("valkey") as other:
         sites = of(tmp_path, one=one, other=other)
+        with sites.replicating(leader=False):
+            one.ask("SET", "key", "1", "PX", "500")
+            other.ask("SADD", "set", "1")
+            assert until(lambda: other.ask("EXISTS", "key") == one.ask("EXISTS", "set") == 1, 20, every=0.01)
+            assert until(lambda: other.ask("EXISTS", "key") == 0, 20, every=0.05)
+            one.ask("FLUSHALL")
+            assert until(lambda: int(other.ask("DBSIZE")) == 0, 20, every=0.05)
+        assert all("notify-keyspace-events must have the letters E and A" in line and "TRACKING" in line for line in sites.said[:2])
+
+
+def test_a_server_that_tells_nothing_is_followed_by_sweeps_and_says_so(tmp_path: Path) -> None:
+    with server("redis", *REFUSING) as one, server("redis") as other:
+        sites = Sites(tmp_path, one=limited(one), other=standalone(other))
         with sites.replicating(sweep_seconds=OFTEN):
             one.ask("SET", "key", "1")
             assert until(lambda: other.ask("GET", "key") == b"1", 20, every=0.05)
         assert "notify-keyspace-events must have the letters E and A" in sites.said[0]
+        assert "by sweeps only, every 0.2 s" in sites.said[0]
 
 
 def test_a_server_that_tells_half_of_it_is_found_out(tmp_path: Path) -> None:

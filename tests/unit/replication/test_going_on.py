@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from caches_runtime.ops.cluster_state import Wanted
+from certificates import certify
 from common.waiting import until
 from unit.backup.caches import clustered, standalone
 from unit.client.processes import processes
@@ -87,6 +88,18 @@ def test_after_sigkill_it_goes_on_without_copying_all_again(tmp_path: Path) -> N
         assert gone == changed or one.ask("EXISTS", gone) == 0
 
 
+def test_a_full_target_is_filled_once_it_has_room(tmp_path: Path) -> None:
+    with server("redis", EVENTS) as one, server("redis", "maxmemory 6mb") as other:
+        with one.client() as client:
+            client.mset({f"key{number}": "x" * 5000 for number in range(2000)})
+            client.rpush("list", *(["y" * 1000] * 50))
+        with of(tmp_path, one=one, other=other).replicating(sweep_seconds=0.5) as running:
+            assert running.done.errors > 300
+            assert not equal(one.client(), other.client())
+            other.ask("CONFIG", "SET", "maxmemory", "0")
+            assert alike(one.client(), other.client())
+
+
 def test_it_ends_when_it_is_asked_to(tmp_path: Path) -> None:
     with server("redis", EVENTS) as one, server("redis") as other:
         started = of(tmp_path, one=one, other=other).command("run", "--from={one}", "--to={other}", "--state={state}")
@@ -98,12 +111,12 @@ def test_it_ends_when_it_is_asked_to(tmp_path: Path) -> None:
 
 
 def test_a_group_whose_master_is_killed(tmp_path: Path) -> None:
-    with processes("valkey") as group, server("redis") as other:
+    with processes("valkey", certify("DNS:a.group")) as group, server("redis") as other:
         begin(group)
         # Of every server, whoever becomes the master.
         for number in (1, 2, 3):
             group.ask(number, "CONFIG", "SET", "notify-keyspace-events", "AE")
-        sites = Sites(tmp_path, one=exported(group), other={**group.connection(1), "host": other.host, "engine": "redis"})
+        sites = Sites(tmp_path, one=exported(group), other=standalone(other))
         with sites.replicating(sweep_seconds=1), other.client() as seen:
             group.ask(1, "SET", "before", "1")
             group.ask(1, "WAIT", "2", "5000")

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
+from caches_runtime.replication import values
 from common.waiting import until
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.migrate.servers import Server, server
-from unit.replication.sites import EVENTS, alike, commands_seen, equal, of
+from unit.migrate.servers import Server, content, server
+from unit.replication.sites import EVENTS, Sites, alike, commands_seen, equal, of
 
 KEYS = ["a", "b", "c"]
-WRITES = st.one_of(
+LASTING = [
     st.tuples(st.just("SET"), st.sampled_from(KEYS), st.sampled_from(["1", "2", ""])),
-    st.tuples(st.just("SET"), st.sampled_from(KEYS), st.just("passing"), st.just("PX"), st.sampled_from(["30", "60000"])),
     st.tuples(st.just("DEL"), st.sampled_from(KEYS)),
     st.tuples(st.just("RPUSH"), st.sampled_from(KEYS), st.sampled_from(["x", "y"])),
     st.tuples(st.just("HSET"), st.sampled_from(KEYS), st.sampled_from(["f", "g"]), st.sampled_from(["1", "2"])),
     st.tuples(st.just("ZADD"), st.sampled_from(KEYS), st.sampled_from(["1", "0.1"]), st.sampled_from(["m", "n"])),
     st.tuples(st.just("XADD"), st.sampled_from(KEYS), st.just("*"), st.just("f"), st.just("v")),
     st.tuples(st.just("EXPIRE"), st.sampled_from(KEYS), st.just("1000")),
+]
+PASSING = [
+    st.tuples(st.just("SET"), st.sampled_from(KEYS), st.just("passing"), st.just("PX"), st.sampled_from(["30", "60000"])),
     st.tuples(st.just("FLUSHALL")),
-)
-STEPS = st.lists(st.one_of(st.tuples(st.integers(0, 1), WRITES), st.sampled_from(["restart", "sweep"])), max_size=25)
+]
+BETWEEN = st.sampled_from(["restart", "crash", "sweep"])
+STEPS = st.lists(st.one_of(st.tuples(st.integers(0, 1), st.one_of(*LASTING, *PASSING)), BETWEEN), max_size=25)
+OWNED = st.lists(st.one_of(st.tuples(st.integers(0, 1), st.one_of(*LASTING)), BETWEEN), max_size=25)
 
 
 @pytest.fixture(scope="module")
@@ -38,50 +45,106 @@ def pair() -> Iterator[tuple[Server, Server]]:
         yield one, other
 
 
-def do(pair: tuple[Server, Server], steps: list[Any], folder: Path) -> None:
-    """Each step at either server while a replicator runs, is started anew, or is off."""
+class Crashed(BaseException):
+    """Where it does most harm: something is written, and not noted."""
+
+
+class Runs:
+    """Replicators of a mesh, one after the other."""
+
+    def __init__(self, sites: Sites) -> None:
+        self.sites = sites
+        self.crash = threading.Event()
+        self._put: Callable[..., Any] = values.put
+        self._running: AbstractContextManager[Any] = nullcontext()
+
+    def __enter__(self) -> Runs:
+        values.put = cast(Any, self._put_and_crash)
+        self.restart()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        values.put = self._put
+        self.end()
+
+    def end(self) -> None:
+        with contextlib.suppress(Crashed):
+            self._running.__exit__(None, None, None)
+
+    def restart(self) -> None:
+        """Also after a crash."""
+        self.end()
+        self.crash.clear()
+        self._running = self.sites.replicating(leader=False, sweep_seconds=0.1)
+        self._running.__enter__()
+
+    def sweep(self) -> None:
+        """Returns after a whole one, or when it has crashed."""
+        swept = self.sites.sweeps()
+        assert until(lambda: self.sites.sweeps() > swept + 1 or self.crash.is_set(), 30, every=0.01)
+
+    def _put_and_crash(self, site: Any, gift: Any) -> Any:
+        problems = self._put(site, gift)
+        if self.crash.is_set():
+            raise Crashed
+        return problems
+
+
+def do(pair: tuple[Server, Server], steps: list[Any], folder: Path, *, owned: bool) -> None:
+    """Each step at either server while a replicator runs, crashes, or is started anew; `owned` for keys that one of them has for itself."""
     one, other = pair
     for each in pair:
         each.ask("FLUSHALL")
-    sites = of(folder, one=one, other=other)
-    running = sites.replicating(leader=False, sweep_seconds=0.1)
-    running.__enter__()
-    try:
+    with Runs(of(folder, one=one, other=other)) as runs:
         for step in steps:
             if step == "restart":
-                running.__exit__(None, None, None)
-                running = sites.replicating(leader=False, sweep_seconds=0.1)
-                running.__enter__()
+                runs.restart()
+            elif step == "crash":
+                runs.crash.set()
             elif step == "sweep":
-                swept = sites.sweeps()
-                assert until(lambda swept=swept: sites.sweeps() > swept, 20, every=0.01)  # type: ignore[misc]
+                runs.sweep()
             else:
                 number, words = step
+                if owned:
+                    words = (words[0], f"{words[1]}{number}", *words[2:])
                 # A key of another type refuses it.
                 with pair[number].client() as client, contextlib.suppress(redis.ResponseError):
                     client.execute_command(*words)
+        written = [_owned(each, number) for number, each in enumerate(pair)]
+        runs.restart()
         assert alike(one.client(), other.client())
+        assert not owned or written == [_owned(each, number) for number, each in enumerate(pair)]
         # And so it stays.
-        swept = sites.sweeps()
-        assert until(lambda: sites.sweeps() > swept + 1, 20, every=0.01)
+        runs.sweep()
         assert equal(one.client(), other.client())
-    finally:
-        running.__exit__(None, None, None)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def _owned(owner: Server, number: int) -> dict[bytes, Any]:
+    """What an owner has."""
+    with owner.client() as client:
+        return {key: value[:2] for key, value in content(client).items() if key.endswith(b"%d" % number)}
+
+
+@settings(max_examples=10, deadline=None)
 @given(steps=STEPS)
 def test_any_operations_on_either_side_converge(pair: tuple[Server, Server], steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory(prefix="mesh-") as folder:
-        do(pair, steps, Path(folder))
+        do(pair, steps, Path(folder), owned=False)
+
+
+@settings(max_examples=10, deadline=None)
+@given(steps=OWNED)
+def test_what_one_side_writes_alone_is_never_undone(pair: tuple[Server, Server], steps: list[Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix="mesh-") as folder:
+        do(pair, steps, Path(folder), owned=True)
 
 
 @pytest.mark.long
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_very_many_operations_on_either_side_converge(pair: tuple[Server, Server], steps: list[Any]) -> None:
+@settings(max_examples=120, deadline=None)
+@given(steps=st.one_of(STEPS.map(lambda steps: (False, steps)), OWNED.map(lambda steps: (True, steps))))
+def test_very_many_operations(pair: tuple[Server, Server], steps: tuple[bool, list[Any]]) -> None:
     with tempfile.TemporaryDirectory(prefix="mesh-") as folder:
-        do(pair, steps, Path(folder))
+        do(pair, steps[1], Path(folder), owned=steps[0])
 
 
 def test_three_caches_follow_each_other(tmp_path: Path) -> None:

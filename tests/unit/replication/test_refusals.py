@@ -120,6 +120,15 @@ def test_a_state_that_is_in_use_or_of_others_or_none(tmp_path: Path, empty: tupl
         Notes(tmp_path / "none", "any")
 
 
+def test_a_disk_that_can_not_be_written(tmp_path: Path, empty: tuple[Server, Server]) -> None:
+    one, other = empty
+    sites = of(tmp_path, one=one, other=other)
+    sites.state.write_text("no folder")
+    code, said = sites.ends("run", "--from={one}", "--to={other}", "--state={state}", "--once")
+    assert code == 4, said
+    assert int(other.ask("DBSIZE")) == 0
+
+
 def test_the_command_says_why_and_how_it_ends(tmp_path: Path, empty: tuple[Server, Server]) -> None:
     one, other = empty
     other.ask("SET", "key", "mine")
