@@ -24,7 +24,6 @@ PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous =
 PRAGMA wal_autocheckpoint = 10000; PRAGMA cache_size = -32768;
 """
 
-
 Intended = tuple[bytes, Mark, int]
 """A key, what all sites are to have there, and the site that has it."""
 
@@ -52,7 +51,6 @@ class Notes:
         if known not in (None, identity):
             self._database.close()
             raise RefusedError(f"{self.file} is of {known}, and not of {identity}: give another --state")
-        self._spread_batch()
         self.began = known is not None
         """Whether an earlier run has written anything."""
         self._identity = identity
@@ -78,6 +76,13 @@ class Notes:
         number = int(self.fact("sweep") or 0) + 1
         self._write(("INSERT OR REPLACE INTO facts VALUES (?, ?)", [("sweep", str(number))]))
         return number
+
+    def recover(self) -> None:
+        """Before anything is intended: of an attempt that was ended between writing and noting, each key is unsure."""
+        left = self._database.execute("SELECT intended FROM batch").fetchone()
+        rows = literal_eval(left[0]) if left else []
+        self._write(("INSERT OR REPLACE INTO intended VALUES (?, ?, ?, ?)", rows), ("DELETE FROM batch WHERE number = ?", [(1,)]))
+        self._unsure = self._database.execute("SELECT 1 FROM intended LIMIT 1").fetchone() is not None
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Note]:
         """Those that there are."""
@@ -127,13 +132,6 @@ class Notes:
             ("DELETE FROM batch WHERE number = ?", [(1,)]),
         )
         self._unsure = self._unsure or bool(unsure)
-
-    def _spread_batch(self) -> None:
-        """Of a run that was ended between writing and noting, each key is unsure."""
-        left = self._database.execute("SELECT intended FROM batch").fetchone()
-        rows = literal_eval(left[0]) if left else []
-        self._write(("INSERT OR REPLACE INTO intended VALUES (?, ?, ?, ?)", rows), ("DELETE FROM batch WHERE number = ?", [(1,)]))
-        self._unsure = self._database.execute("SELECT 1 FROM intended LIMIT 1").fetchone() is not None
 
     def shards(self, site: int) -> dict[int, tuple[str, int]]:
         """What each master's process was, and how many keys it had, by its first slot."""

@@ -79,6 +79,7 @@ class _Attempt:
         if not run._served:
             self._session.refuse()
             self._notes.begin()
+        self._notes.recover()
         self._session.listen(run._backlog, run.metrics)
         self._sites = self._session.sites
         self._paces = (Pace(self._settings.keys_per_second, run.look), Pace(self._settings.bytes_per_second, run.look))

@@ -159,6 +159,32 @@ def test_three_caches_follow_each_other(tmp_path: Path) -> None:
             assert int(one.ask("DBSIZE")) == 2
 
 
+def test_a_connection_that_is_lost_between_a_write_and_its_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, lost = values.put, list[int]()
+    with server("redis", EVENTS) as one, server("redis", EVENTS) as other:
+
+        def put(site: Any, gift: Any) -> Any:
+            problems = real(site, gift)
+            if not lost and b"key" in gift:
+                lost.append(1)
+                # A newer one at the giver, before anybody looks again.
+                one.ask("SET", "key", "newer")
+                other.ask("SET", "another", "1")
+                raise redis.ConnectionError("lost")
+            return problems
+
+        one.ask("SET", "key", "old")
+        sites = of(tmp_path, one=one, other=other)
+        sites.replicate(leader=False)
+        monkeypatch.setattr(values, "put", put)
+        one.ask("SET", "key", "new")
+        done = sites.replicate(leader=False)
+        assert lost
+        assert done.conflicts == 0
+        assert one.ask("GET", "key") == other.ask("GET", "key") == b"newer"
+        assert one.ask("GET", "another") == b"1"
+
+
 def test_nothing_is_sent_back(tmp_path: Path) -> None:
     with (
         server("redis", EVENTS) as one,
