@@ -104,7 +104,10 @@ class Connection:
 
     def is_fresh(self) -> bool:
         """Whether the server has not closed it while nobody used it."""
-        return not select.select([self._socket], [], [], 0)[0]
+        # Unlike select(), it takes files of any number: a process may have thousands open.
+        looking = select.poll()
+        looking.register(self._socket, select.POLLIN)
+        return not looking.poll(0)
 
     def abandon(self) -> None:
         """Says that nothing more will be sent. The server still does what it was sent, and then closes."""

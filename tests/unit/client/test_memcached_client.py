@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -49,6 +50,16 @@ def test_all_commands() -> None:
         client.delete("k")
         assert client.add("k", b"")
         assert client.get("k") == b""
+
+
+def test_a_process_may_have_thousands_of_files_open() -> None:
+    with ExitStack() as opened, shards(1) as under:
+        # Numbers of files beyond what select() can name.
+        while opened.enter_context(open("/dev/null")).fileno() < 1100:
+            pass
+        client = under.client()
+        client.set("k", b"1")
+        assert client.get("k") == b"1"
 
 
 def test_many_keys_of_any_kind() -> None:
