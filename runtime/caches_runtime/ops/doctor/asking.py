@@ -44,11 +44,10 @@ class Asking:
         hello, ask = (b"version\r\n", self._memcached) if self.engine == "memcached" else (b"PING\r\n", self._redis)
         tls = self.login.tls
         try:
-            return replace(
-                self._answers(Server(pod), way, ask),
-                serves_strangers=_greeting(way, hello, tls).startswith(_SERVED),
-                answers_plaintext=tls and _greeting(way, hello, False).startswith(_READABLE),
-            )
+            if tls and _greeting(way, hello, False).startswith(_READABLE):
+                # To a greeting of TLS it would not answer at all, and each question would be waited for.
+                return Server(pod, problem="it speaks plain text where TLS is expected", answers_plaintext=True)
+            return replace(self._answers(Server(pod), way, ask), serves_strangers=_greeting(way, hello, tls).startswith(_SERVED))
         except UnreachableError as error:
             return Server(pod, problem=str(error))
 
