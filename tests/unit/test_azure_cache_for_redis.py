@@ -26,17 +26,22 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"azure_cache_tier": "basic"}, "azure_cache_tier = 'basic': is one server: give standard or premium, or high_availability: false"),
     ({**PREMIUM, "high_availability": False}, "azure_cache_tier = 'premium': has a second server: give high_availability: true, or basic"),
     ({"memory_gib": 50}, "memory_gib = 50: tier standard has at most 39 GiB for data"),
-    ({**PREMIUM, "memory_gib": 900, "azure_shards": 10}, "memory_gib = 900: tier premium has at most 894 GiB for data"),
-    ({**PREMIUM, "azure_shards": 11}, "azure_shards = 11: must be from 1 to 10"),
-    ({**PREMIUM, "azure_replicas_per_primary": 4}, "azure_replicas_per_primary = 4: must be from 1 to 3"),
-    ({"azure_shards": 2}, "azure_shards: is for azure_cache_tier premium, not standard"),
-    ({"azure_replicas_per_primary": 2}, "azure_replicas_per_primary: is for azure_cache_tier premium, not standard"),
+    ({**PREMIUM, "memory_gib": 90, "shards": 10}, "memory_gib = 90: tier premium has at most 89 GiB for data"),
+    ({**PREMIUM, "shards": 11}, "shards = 11: must be from 1 to 10"),
+    ({**PREMIUM, "replicas_per_shard": 4}, "replicas_per_shard = 4: must be from 0 to 3"),
+    ({"shards": 2}, "shards: is for azure_cache_tier premium, not standard"),
+    ({"replicas_per_shard": 2}, "replicas_per_shard: is for azure_cache_tier premium, not standard"),
     ({"azure_zones": ["1", "2"]}, "azure_zones: is for azure_cache_tier premium, not standard"),
     ({"azure_secondary_id": OTHER, "azure_secondary_region": "uksouth"}, "azure_secondary_id: is for azure_cache_tier premium"),
-    ({"tls": False}, "tls = False: without it, everybody on the way could read the key"),
+    ({"tls": False}, "tls = False: logins would cross the network in plain text"),
     ({"azure_notify_keyspace_events": "Q"}, "azure_notify_keyspace_events = 'Q': must be letters of KEg$lshztxedmnA"),
+    ({"engine_version": "7.2"}, "engine_version = '7.2': there is Redis 6 only"),
+    ({"backup_time": "01:00"}, "backup_time = '01:00': Azure Cache for Redis makes no backups"),
+    ({"maintenance_time": "02:30"}, "maintenance_time = '02:30': Azure takes whole hours"),
+    ({"maintenance_day": "caturday"}, "maintenance_day = 'caturday': must be one of monday"),
+    ({"auth": "none"}, "auth = 'none': Azure lets nobody in without a login"),
     # Persistence
-    ({"persistence": "rdb", "azure_storage_connection_string": STORAGE}, "persistence = 'rdb': is for azure_cache_tier premium"),
+    ({"persistence": "rdb", "azure_storage_connection_string": STORAGE}, "persistence: is for azure_cache_tier premium, not standard"),
     ({**PREMIUM, "persistence": "rdb"}, "persistence rdb needs a storage account to write to"),
     ({**PREMIUM, "azure_storage_connection_string": STORAGE}, "azure_storage_connection_string: nothing is stored with persistence none"),
     ({**PREMIUM, "persistence": "aof+rdb", "azure_storage_connection_string": STORAGE}, "persistence = 'aof+rdb': Azure has one of"),
@@ -51,8 +56,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "must be the resource id of an Azure Cache for Redis",
     ),
     (
-        {**PREMIUM, "azure_secondary_id": OTHER, "azure_secondary_region": "uksouth", "azure_replicas_per_primary": 2},
-        "has one replica per primary: leave out azure_replicas_per_primary",
+        {**PREMIUM, "azure_secondary_id": OTHER, "azure_secondary_region": "uksouth", "replicas_per_shard": 2},
+        "has one replica in each shard: leave out replicas_per_shard",
     ),
     (
         {
@@ -88,11 +93,11 @@ def test_is_refused_before_anything_is_registered(args: dict[str, Any], message:
 
 def made(**args: Any) -> mocks.Registered:
     given = cast(AzureCacheForRedisArgs, {**NEEDED, **args})
-    answers = {"azure-native:redis:listRedisKeys": {"primaryKey": "key"}}
+    answers = {"cache": {"sslPort": 6380}, "azure-native:redis:listRedisKeys": {"primaryKey": "key"}}
     return mocks.run(lambda: AzureCacheForRedis("cache", given) and None, answers=answers)
 
 
-def test_each_preview_says_until_when_the_service_is_there(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_preview_says_until_when_the_service_is_there() -> None:
     warned: list[str] = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pulumi.log, "warn", lambda text, *_: warned.append(text))
@@ -118,7 +123,7 @@ def test_every_default_is_the_private_one() -> None:
         ({"memory_gib": 2}, {"name": "Standard", "family": "C", "capacity": 3}),
         ({"memory_gib": 2, **PREMIUM}, {"name": "Premium", "family": "P", "capacity": 1}),
         ({"memory_gib": 19, **PREMIUM}, {"name": "Premium", "family": "P", "capacity": 3}),
-        ({"memory_gib": 20, "azure_shards": 5, **PREMIUM}, {"name": "Premium", "family": "P", "capacity": 1}),
+        ({"memory_gib": 4, "shards": 5, **PREMIUM}, {"name": "Premium", "family": "P", "capacity": 1}),
     ],
     ids=str,
 )
@@ -155,6 +160,18 @@ def test_the_internet_is_let_in_by_rules() -> None:
     assert (rule["ruleName"], rule["startIP"], rule["endIP"]) == ("office", "203.0.113.0", "203.0.113.9")
 
 
+def test_it_is_maintained_when_that_suits() -> None:
+    [entry] = made().only("PatchSchedule")["scheduleEntries"]
+    assert entry == {"dayOfWeek": "Sunday", "startHourUtc": 5}
+    [entry] = made(maintenance_day="tuesday", maintenance_time="23:00").only("PatchSchedule")["scheduleEntries"]
+    assert entry == {"dayOfWeek": "Tuesday", "startHourUtc": 23}
+
+
+def test_shards_and_replicas_are_asked_for() -> None:
+    cache = made(**PREMIUM, shards=3, replicas_per_shard=2).only("Redis")
+    assert (cache["shardCount"], cache["replicasPerPrimary"]) == (3, 2)
+
+
 def test_a_secondary_is_linked() -> None:
     link = made(**PREMIUM, azure_secondary_id=OTHER, azure_secondary_region="uksouth").only("LinkedServer")
     assert (link["linkedRedisCacheId"], link["linkedRedisCacheLocation"]) == (OTHER, "uksouth")
@@ -170,7 +187,7 @@ def test_the_private_endpoint_is_for_the_cache() -> None:
     ("args", "said"),
     [
         ({}, {"mode": "standalone", "auth": "entra", "cache_name": "cache"}),
-        ({**PREMIUM, "azure_shards": 2}, {"mode": "cluster", "auth": "entra", "cache_name": "cache"}),
+        ({**PREMIUM, "shards": 2}, {"mode": "cluster", "auth": "entra", "cache_name": "cache"}),
         ({"auth": "password", "purpose": "queue"}, {"mode": "standalone", "password": "key", "purpose": "queue"}),
     ],
     ids=str,
@@ -192,7 +209,7 @@ def test_the_connection_says_how_to_get_in(args: dict[str, Any], said: dict[str,
 def test_a_lower_tier_is_refused_and_a_higher_one_is_not() -> None:
     def changed(tier: str) -> mocks.Registered:
         args = cast(AzureCacheForRedisArgs, {**NEEDED, "azure_cache_tier": tier})
-        answers = {"cache-made-as": {"output": {"azure_cache_tier": "standard"}}}
+        answers = {"cache": {"sslPort": 6380}, "cache-made-as": {"output": {"azure_cache_tier": "standard"}}}
         return mocks.run(lambda: AzureCacheForRedis("cache", args) and None, answers=answers)
 
     assert changed("premium").named("Redis")

@@ -28,6 +28,14 @@ GEO: dict[str, Any] = {"azure_geo_group": "shop", "memory_gib": 2}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"memory": 2}, "memory: there is no such argument; did you mean 'memory_gib'?"),
     ({"azure_minimum_tls_version": "1.0"}, "azure_minimum_tls_version: there is no such argument"),
+    # What other clouds have
+    ({"shards": 2}, "shards = 2: Azure chooses them with the size"),
+    ({"replicas_per_shard": 1}, "replicas_per_shard = 1: there is one with high_availability, else none"),
+    ({"engine_version": "7.2"}, "engine_version = '7.2': Azure chooses it"),
+    ({"backup_retention_days": 7}, "backup_retention_days = 7: Azure Managed Redis makes no backups: see persistence"),
+    ({"maintenance_day": "monday"}, "maintenance_day = 'monday': Azure chooses when it maintains"),
+    ({"auth": "none"}, "auth = 'none': Azure lets nobody in without a login"),
+    ({"tls": False, "auth": "password"}, "tls = False: logins would cross the network in plain text"),
     # Where
     ({"region": "West Europe"}, "region = 'West Europe': must be Azure's name of a region, such as westeurope; did you mean 'westeurope'?"),
     ({"region": "eu-west-1"}, "region = 'eu-west-1': must be Azure's name of a region"),
@@ -38,9 +46,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"azure_zones": ["4"]}, "azure_zones = ['4']: must be different ones of 1, 2, 3"),
     ({"azure_zones": ["1"]}, "azure_zones = ['1']: with one zone, both servers would be lost with it"),
     ({"azure_zones": ["1", "1"]}, "must be different ones"),
-    ({"tags": {"a/b": "c"}}, "'a/b': a name has at most 512 characters"),
-    ({"tags": {"a": "b" * 257}}, "a value 256"),
-    ({"tags": {str(number): "" for number in range(51)}}, "are 51, at most 50 are possible"),
+    ({"tags": {"a/b": "c"}}, "'a/b': Azure has no <>%&\\?/ in names"),
+    ({"tags": {"a": "b" * 257}}, "at most 256 characters in values"),
+    ({"tags": {str(number): "" for number in range(51)}}, "tags: has 51, at most 50 are possible"),
     # How large
     ({"memory_gib": 0}, "memory_gib = 0: must be from 0.1"),
     ({"memory_gib": 800}, "memory_gib = 800: tier balanced has at most 715 GiB for data: give less, or another azure_tier"),
@@ -55,7 +63,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "azure_tier = 'compute': Balanced_B5 is of tier balanced",
     ),
     # How it serves
-    ({"tls": False}, "tls = False: logins by Entra need TLS"),
+    ({"tls": False}, "tls = False: logins would cross the network in plain text"),
     ({"azure_clustering": "oss"}, "azure_clustering = 'oss': must be one of OSSCluster, EnterpriseCluster, NoCluster"),
     ({"azure_clustering": "NoCluster", "memory_gib": 30}, "azure_clustering = 'NoCluster': works up to 25 GB, and Balanced_B50 has 60"),
     ({"persistence": "aof+rdb"}, "persistence = 'aof+rdb': Azure has one of aof and rdb"),
@@ -116,6 +124,21 @@ def test_every_default_is_the_private_one_that_keeps_data() -> None:
     assert (database["clusteringPolicy"], database["evictionPolicy"]) == ("OSSCluster", "NoEviction")
     assert database["persistence"] == {"aofEnabled": True, "aofFrequency": "1s", "rdbEnabled": False}
     assert "geoReplication" not in database
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"region": "eastus"}, "about 94.90 USD a month"),
+        ({"region": "eastus", "high_availability": False}, "about 47.45 USD a month"),
+        ({"region": "westeurope"}, "not known: the list price of this size in this region is not in the table"),
+    ],
+)
+def test_says_what_a_month_costs(args: dict[str, Any], said: str) -> None:
+    found: list[str] = []
+    given = cast(AzureManagedRedisArgs, {**NEEDED, **args})
+    mocks.run(lambda: AzureManagedRedis("cache", given).monthly_cost.apply(found.append))
+    assert found[0].startswith(said)
 
 
 def test_the_smallest_size_that_holds_it_is_chosen() -> None:
@@ -214,7 +237,7 @@ SAID = {"engine": "redis", "host": "cache.westeurope.redis.azure.net", "port": 1
         ({"azure_name": "sessions"}, {"mode": "cluster", "tls": True, "auth": "entra", "cache_name": "sessions"}),
         ({"azure_clustering": "EnterpriseCluster"}, {"mode": "standalone", "tls": True, "auth": "entra", "cache_name": "cache"}),
         ({"auth": "password"}, {"mode": "cluster", "tls": True, "password": "key"}),
-        ({"auth": "password", "tls": False, "azure_clustering": "NoCluster"}, {"mode": "standalone", "tls": False, "password": "key"}),
+        ({"auth": "password", "azure_clustering": "NoCluster"}, {"mode": "standalone", "tls": True, "password": "key"}),
         ({"purpose": "session"}, {"mode": "cluster", "tls": True, "auth": "entra", "cache_name": "cache", "purpose": "session"}),
     ],
     ids=str,
@@ -270,7 +293,7 @@ def test_what_azure_can_not_change_is_refused_in_the_preview(first: dict[str, An
     [
         ({"high_availability": False}, {"high_availability": True}),
         ({"azure_clustering": "NoCluster"}, {"azure_clustering": "OSSCluster"}),
-        ({}, {"memory_gib": 40, "tls": False, "auth": "password", "maxmemory_policy": "allkeys-lru"}),
+        ({}, {"memory_gib": 40, "auth": "password", "maxmemory_policy": "allkeys-lru"}),
     ],
     ids=str,
 )

@@ -8,6 +8,7 @@ import pulumi
 from pulumi_azure_native import redis
 
 from pulumi_caches.arguments import ArgumentError, Arguments
+from pulumi_caches.azure.azure_cache import AzureCacheArgs, WayIn
 from pulumi_caches.azure.cache_for_redis_options import (
     REPLICAS_MAXIMUM,
     SHARDS_MAXIMUM,
@@ -24,13 +25,15 @@ from pulumi_caches.azure.cache_for_redis_options import (
     read_size,
     read_storage,
     read_tier,
+    refuse_what_only_premium_has,
 )
-from pulumi_caches.azure.placement import CACHE_NAME_RULE, NAME_MAXIMUM, read_region, read_tags, read_zones, resource_group
-from pulumi_caches.azure.principals import read_principals
+from pulumi_caches.azure.placement import CACHE_NAME_RULE, NAME_MAXIMUM, read_region, read_zones, refuse_tags, resource_group
+from pulumi_caches.azure.principals import read_principals, refuse_no_login
 from pulumi_caches.azure.private_access import CACHE_FOR_REDIS, PrivateAccess, make_private_access, read_private_access
 from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.guard import Checked, Facts, guard
-from pulumi_caches.managed import Auth, EvictionPolicy, ManagedArgs, Persistence, Purpose, Weekly, read_purpose
+from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, Weekly, read_managed
+from pulumi_caches.prices import price, said
 
 PORT = 6380
 RETIREMENT = (
@@ -38,44 +41,25 @@ RETIREMENT = (
     "2028-10-01 every cache is turned off. Make an AzureManagedRedis beside it, let the clients move (docs/azure-cache-for-redis.md) and "
     "remove this one."
 )
-_PREMIUM_ONLY = ("azure_shards", "azure_replicas_per_primary", "azure_zones", "azure_secondary_id")
 # Of a host name's first part.
 _NAME = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 
-class AzureCacheForRedisArgs(ManagedArgs):
-    """Arguments of AzureCacheForRedis. Only `region` is required."""
+class AzureCacheForRedisArgs(AzureCacheArgs):
+    """Arguments of AzureCacheForRedis. `region` is required, and azure_subnet_id or azure_public_access."""
 
-    azure_name: NotRequired[str]
-    """Azure's name of the cache, unique in all of Azure; another one is another cache. Default: the component's name."""
-    azure_resource_group_name: NotRequired[pulumi.Input[str]]
-    """Existing resource group. Default: one is made, named after the component."""
     azure_cache_tier: NotRequired[CacheTier]
     """basic, standard or premium. Can't become a lower one. Default: standard, without high_availability basic."""
-    azure_shards: NotRequired[int]
-    """Shards of a premium cluster, 1 to 10. Default: no cluster."""
-    azure_replicas_per_primary: NotRequired[int]
-    """Replicas of each premium primary, 1 to 3. Default: 1."""
-    azure_zones: NotRequired[list[str]]
-    """Availability zones of a premium cache. Can't change. Default: Azure's choice."""
     azure_notify_keyspace_events: NotRequired[str]
     """Redis' notify-keyspace-events. Default: none."""
     azure_storage_connection_string: NotRequired[pulumi.Input[str]]
     """Storage account that premium persistence writes to; secret."""
     azure_snapshot_minutes: NotRequired[int]
     """Minutes between snapshots with persistence rdb: 15, 30, 60, 360, 720 or 1440. Default: 60."""
-    azure_principals: NotRequired[dict[str, pulumi.Input[str]]]
-    """Who may log in, by Entra: object ids of users, applications or managed identities, by names of yours. Default: nobody."""
     azure_principal_policies: NotRequired[dict[str, str]]
     """What each of them may do: Data Owner, Data Contributor, Data Reader or one of azure_access_policies. Default: Data Owner."""
     azure_access_policies: NotRequired[dict[str, str]]
     """Access policies of your own, as Redis' ACL rules such as `+@read ~orders:*`, by name. Default: none."""
-    azure_subnet_id: NotRequired[pulumi.Input[str]]
-    """Subnet for a private endpoint. Default: no endpoint is made."""
-    azure_private_dns_zone_id: NotRequired[pulumi.Input[str]]
-    """Zone privatelink.redis.cache.windows.net, in which the endpoint is noted. Default: none."""
-    azure_public_access: NotRequired[bool]
-    """Whether it can be reached from the internet too. Default: false."""
     azure_firewall_rules: NotRequired[dict[str, str]]
     """From where on the internet, as two IPv4 addresses with a hyphen, by name. Default: from everywhere."""
     azure_secondary_id: NotRequired[pulumi.Input[str]]
@@ -88,7 +72,7 @@ class AzureCacheForRedis(pulumi.ComponentResource):
     """
     A cache of Azure Cache for Redis, which retires: says so in each preview. New caches are AzureManagedRedis.
 
-    Creates, named after the component: the cache, its patch schedule with maintenance_window, access policies and their assignments,
+    Creates, named after the component: the cache, its patch schedule, access policies and their assignments,
     firewall rules, the link to a secondary, a private endpoint with azure_subnet_id, and a resource group where none is given.
     """
 
@@ -98,6 +82,8 @@ class AzureCacheForRedis(pulumi.ComponentResource):
     """Azure's resource id."""
     resource_group_name: pulumi.Output[str]
     """Resource group that it is in."""
+    monthly_cost: pulumi.Output[str]
+    """What its servers cost in a month at list price, in words, where that is known."""
 
     def __init__(self, name: str, args: AzureCacheForRedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError, before anything is registered, with everything that is wrong with the arguments."""
@@ -119,10 +105,19 @@ class AzureCacheForRedis(pulumi.ComponentResource):
                 name=cache.name, resource_group_name=group_name, opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[cache])
             )
             key = pulumi.Output.secret(keys.apply(lambda known: known.primary_key))
-        self.connection = when_ready(plan.connection, "redis", [cache.host_name, cache.ssl_port, key], ready)
+        self.connection = when_ready(plan.way_in.connection, "redis", [cache.host_name, cache.ssl_port, key], ready)
         self.cache_id = cache.id
         self.resource_group_name = pulumi.Output.from_input(group_name)
-        self.register_outputs({"connection": self.connection, "cacheId": self.cache_id, "resourceGroupName": self.resource_group_name})
+        servers = plan.shards * (1 + plan.replicas_per_shard)
+        self.monthly_cost = pulumi.Output.from_input(said(price("azure", "cache-for-redis", plan.size.sku, plan.region), servers))
+        self.register_outputs(
+            {
+                "connection": self.connection,
+                "cacheId": self.cache_id,
+                "resourceGroupName": self.resource_group_name,
+                "monthlyCost": self.monthly_cost,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -133,8 +128,8 @@ class _Plan:
     cache_name: str
     region: str
     size: Size
-    shards: int | None
-    replicas_per_primary: int
+    shards: int
+    replicas_per_shard: int
     entra: bool
     purpose: Purpose | None
     maxmemory_policy: EvictionPolicy
@@ -147,7 +142,7 @@ class _Plan:
     assigned: dict[str, str]
     firewall_rules: dict[str, tuple[str, str]]
     secondary: Secondary | None
-    patching: Weekly | None
+    maintenance: Weekly
     public: bool
     private: PrivateAccess | None
     tags: dict[str, str]
@@ -167,10 +162,10 @@ class _Plan:
             "redis_configuration": self._configuration(),
             "tags": self.tags,
         }
-        if self.shards is not None:
+        if self.shards > 1:
             asked["shard_count"] = self.shards
-        if self.replicas_per_primary > 1:
-            asked["replicas_per_primary"] = self.replicas_per_primary
+        if self.replicas_per_shard > 1:
+            asked["replicas_per_primary"] = self.replicas_per_shard
         if self.zones:
             asked |= {"zones": self.zones, "zonal_allocation_policy": "UserDefined"}
         return asked
@@ -217,18 +212,20 @@ class _Plan:
             )
         for rule, (first, last) in self.firewall_rules.items():
             made.append(redis.FirewallRule(f"{self.name}-{rule}", **of_cache, rule_name=rule, start_ip=first, end_ip=last, opts=opts))
-        if self.patching is not None:
-            schedule = redis.ScheduleEntryArgs(day_of_week=redis.DayOfWeek(self.patching.day), start_hour_utc=self.patching.hour)
-            made.append(
-                redis.PatchSchedule(
-                    self.name,
-                    name=cache.name,
-                    default="default",
-                    resource_group_name=group_name,
-                    schedule_entries=[schedule],
-                    opts=opts,
-                )
+        made.append(
+            redis.PatchSchedule(
+                self.name,
+                name=cache.name,
+                default="default",
+                resource_group_name=group_name,
+                schedule_entries=[
+                    redis.ScheduleEntryArgs(
+                        day_of_week=redis.DayOfWeek(self.maintenance.day.value.capitalize()), start_hour_utc=self.maintenance.hour
+                    )
+                ],
+                opts=opts,
             )
+        )
         if self.secondary is not None:
             made.append(
                 redis.LinkedServer(
@@ -253,36 +250,26 @@ class _Plan:
                 "a cache can't get a lower tier: put the old value back"
             )
 
-    def connection(self, host: str, port: float | None, key: str | None) -> Connection:
-        connection: Connection = {
-            "engine": "redis",
-            "mode": "standalone" if self.shards is None else "cluster",
-            "host": host,
-            "port": int(port or PORT),
-            "tls": True,
-            "provider": "azure",
-            "region": self.region,
-        }
-        if key is None:
-            connection["auth"] = "entra"
-            connection["cache_name"] = self.cache_name
-        else:
-            connection["password"] = key
-        if self.purpose:
-            connection["purpose"] = self.purpose.value
-        return connection
+    @property
+    def way_in(self) -> WayIn:
+        return WayIn("cluster" if self.shards > 1 else "standalone", self.cache_name, self.region, self.purpose)
+
+
+# Of the arguments that caches have in all clouds.
+_LACKING = {
+    "engine_version": "there is Redis 6 only",
+    "backup_retention_days": "Azure Cache for Redis makes no backups: see persistence, and Azure's export",
+    "backup_time": "Azure Cache for Redis makes no backups",
+}
 
 
 def _read(name: str, args: AzureCacheForRedisArgs) -> _Plan:
     arguments = Arguments("AzureCacheForRedis", name, NAME_MAXIMUM, args, AzureCacheForRedisArgs)
-    high_availability = arguments.flag("high_availability", True)
-    tier = read_tier(arguments, high_availability=high_availability)
-    shards = arguments.whole("azure_shards", 1, 1, SHARDS_MAXIMUM) if arguments.given("azure_shards") else None
-    purpose, maxmemory_policy, persistence = read_purpose(arguments)
-    if not arguments.given("persistence"):
-        # It needs a storage account, which nothing can be said of here.
-        persistence = Persistence.NONE
-    entra = arguments.choice("auth", Auth.CLOUD) is Auth.CLOUD
+    managed = read_managed(arguments, shards=SHARDS_MAXIMUM, replicas=REPLICAS_MAXIMUM, lacking=_LACKING)
+    # It takes a storage account, of which nothing is known here.
+    persistence = managed.persistence if arguments.given("persistence") else Persistence.NONE
+    tier = read_tier(arguments, managed.high_availability)
+    entra = managed.auth is not Auth.PASSWORD
     public = arguments.flag("azure_public_access", False)
     policies = read_policies(arguments)
     principals = read_principals(arguments, entra=entra)
@@ -290,34 +277,30 @@ def _read(name: str, args: AzureCacheForRedisArgs) -> _Plan:
         name=name,
         cache_name=arguments.text("azure_name", name, _NAME, CACHE_NAME_RULE.replace("60", "63")),
         region=read_region(arguments),
-        size=read_size(arguments, tier, shards or 1),
-        shards=shards,
-        replicas_per_primary=arguments.whole("azure_replicas_per_primary", 1, 1, REPLICAS_MAXIMUM),
+        size=read_size(arguments, tier, managed.memory_gib),
+        shards=managed.shards,
+        replicas_per_shard=managed.replicas_per_shard,
         entra=entra,
-        purpose=purpose,
-        maxmemory_policy=maxmemory_policy,
+        purpose=managed.purpose,
+        maxmemory_policy=managed.maxmemory_policy,
         notify_keyspace_events=read_events(arguments),
         persistence=persistence,
         storage=read_storage(arguments, persistence),
-        zones=read_zones(arguments, high_availability=high_availability),
+        zones=read_zones(arguments, high_availability=managed.high_availability),
         policies=policies,
         principals=principals,
         assigned=read_assigned(arguments, principals, policies),
         firewall_rules=read_firewall_rules(arguments, public=public),
-        secondary=read_secondary(arguments, persistence),
-        patching=None,
+        secondary=read_secondary(arguments, persistence, managed.replicas_per_shard),
+        maintenance=managed.maintenance,
         public=public,
         private=read_private_access(arguments, public=public),
-        tags=read_tags(arguments),
+        tags=managed.tags,
     )
-    for key in _PREMIUM_ONLY if tier is not CacheTier.PREMIUM else ():
-        if arguments.given(key):
-            arguments.refuse(key, f"is for azure_cache_tier premium, not {tier.value}", shown=False)
-    if tier is not CacheTier.PREMIUM and persistence is not Persistence.NONE:
-        arguments.refuse("persistence", f"is for azure_cache_tier premium, not {tier.value}: give none")
-    if persistence is Persistence.AOF_AND_RDB:
-        arguments.refuse("persistence", "Azure has one of aof and rdb")
-    if not arguments.flag("tls", True):
-        arguments.refuse("tls", "without it, everybody on the way could read the key: leave it out")
+    refuse_what_only_premium_has(arguments, tier, managed, persistence)
+    if managed.maintenance.minute:
+        arguments.refuse("maintenance_time", "Azure takes whole hours")
+    refuse_tags(arguments, managed.tags)
+    refuse_no_login(arguments, managed)
     arguments.finish()
     return plan

@@ -7,6 +7,7 @@ import pulumi
 from pulumi_azure_native import redisenterprise
 
 from pulumi_caches.arguments import ArgumentError, Arguments
+from pulumi_caches.azure.azure_cache import AzureCacheArgs, WayIn
 from pulumi_caches.azure.managed_redis_options import (
     Clustering,
     Geo,
@@ -17,13 +18,14 @@ from pulumi_caches.azure.managed_redis_options import (
     read_own_key,
     read_snapshot_hours,
 )
-from pulumi_caches.azure.placement import CACHE_NAME, CACHE_NAME_RULE, NAME_MAXIMUM, read_region, read_tags, read_zones, resource_group
-from pulumi_caches.azure.principals import read_principals
+from pulumi_caches.azure.placement import CACHE_NAME, CACHE_NAME_RULE, NAME_MAXIMUM, read_region, read_zones, refuse_tags, resource_group
+from pulumi_caches.azure.principals import read_principals, refuse_no_login
 from pulumi_caches.azure.private_access import MANAGED_REDIS, PrivateAccess, make_private_access, read_private_access
 from pulumi_caches.azure.skus import Sku, Tier, read_sku
 from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.guard import Checked, Facts, guard
-from pulumi_caches.managed import Auth, EvictionPolicy, ManagedArgs, Persistence, Purpose, read_purpose
+from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, read_managed
+from pulumi_caches.prices import price, said
 
 PORT = 10000
 # The only one there can be.
@@ -31,13 +33,9 @@ _DATABASE = "default"
 _EVERYTHING = "default"
 
 
-class AzureManagedRedisArgs(ManagedArgs):
-    """Arguments of AzureManagedRedis. Only `region` is required."""
+class AzureManagedRedisArgs(AzureCacheArgs):
+    """Arguments of AzureManagedRedis. `region` is required, and azure_subnet_id or azure_public_access."""
 
-    azure_name: NotRequired[str]
-    """Azure's name of the cache, unique in its region; another one is another cache. Default: the component's name."""
-    azure_resource_group_name: NotRequired[pulumi.Input[str]]
-    """Existing resource group. Default: one is made, named after the component."""
     azure_tier: NotRequired[Tier]
     """balanced, memory, compute or flash: processors for the memory. Default: balanced."""
     azure_sku: NotRequired[str]
@@ -46,18 +44,8 @@ class AzureManagedRedisArgs(ManagedArgs):
     """OSSCluster, EnterpriseCluster or NoCluster, which alone can change. Default: OSSCluster, with RediSearch EnterpriseCluster."""
     azure_modules: NotRequired[list[str]]
     """RediSearch, RedisBloom, RedisJSON, RedisTimeSeries. Can't change. Default: none."""
-    azure_zones: NotRequired[list[str]]
-    """Availability zones to be in. Can't change. Default: Azure's choice, several where the region has them."""
     azure_snapshot_hours: NotRequired[int]
     """Hours between snapshots with persistence rdb: 1, 6 or 12. Default: 1."""
-    azure_principals: NotRequired[dict[str, pulumi.Input[str]]]
-    """Who may log in, by Entra: object ids of users, applications or managed identities, by names of yours. Default: nobody."""
-    azure_subnet_id: NotRequired[pulumi.Input[str]]
-    """Subnet for a private endpoint. Default: no endpoint is made."""
-    azure_private_dns_zone_id: NotRequired[pulumi.Input[str]]
-    """Zone privatelink.redis.azure.net, in which the endpoint is noted. Default: none."""
-    azure_public_access: NotRequired[bool]
-    """Whether it can be reached from the internet too. Default: false."""
     azure_geo_group: NotRequired[str]
     """Name of a group of caches that replicate each other actively. Default: none."""
     azure_geo_members: NotRequired[list[str]]
@@ -82,6 +70,8 @@ class AzureManagedRedis(pulumi.ComponentResource):
     """Azure's resource id."""
     resource_group_name: pulumi.Output[str]
     """Resource group that it is in."""
+    monthly_cost: pulumi.Output[str]
+    """What its servers cost in a month at list price, in words, where that is known."""
 
     def __init__(self, name: str, args: AzureManagedRedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError, before anything is registered, with everything that is wrong with the arguments."""
@@ -121,10 +111,19 @@ class AzureManagedRedis(pulumi.ComponentResource):
                 **placed, database_name=database.name, opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[database])
             )
             key = pulumi.Output.secret(keys.apply(lambda known: known.primary_key))
-        self.connection = when_ready(plan.connection, "redis", [cluster.host_name, database.port, key], ready)
+        self.connection = when_ready(plan.way_in.connection, "redis", [cluster.host_name, database.port, key], ready)
         self.cache_id = cluster.id
         self.resource_group_name = pulumi.Output.from_input(group_name)
-        self.register_outputs({"connection": self.connection, "cacheId": self.cache_id, "resourceGroupName": self.resource_group_name})
+        servers = 2 if plan.high_availability else 1
+        self.monthly_cost = pulumi.Output.from_input(said(price("azure", "managed-redis", plan.sku.name, plan.region), servers))
+        self.register_outputs(
+            {
+                "connection": self.connection,
+                "cacheId": self.cache_id,
+                "resourceGroupName": self.resource_group_name,
+                "monthlyCost": self.monthly_cost,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,6 @@ class _Plan:
     region: str
     sku: Sku
     high_availability: bool
-    tls: bool
     entra: bool
     purpose: Purpose | None
     maxmemory_policy: EvictionPolicy
@@ -185,7 +183,7 @@ class _Plan:
         asked: dict[str, Any] = {
             "database_name": _DATABASE,
             "port": PORT,
-            "client_protocol": "Encrypted" if self.tls else "Plaintext",
+            "client_protocol": "Encrypted",
             "access_keys_authentication": _enabled(not self.entra),
             "clustering_policy": self.clustering.value,
             "eviction_policy": _EVICTION[self.maxmemory_policy],
@@ -228,24 +226,9 @@ class _Plan:
             problems = "".join(f"\n  * {key}: {first[key]!r} can't become {now[key]!r}: {_ADVICE[key]}" for key in changed)
             raise ArgumentError(f"AzureManagedRedis {self.name!r} can't be changed like that:{problems}\n{_WAY_OUT}")
 
-    def connection(self, host: str, port: float, key: str | None) -> Connection:
-        connection: Connection = {
-            "engine": "redis",
-            "mode": "cluster" if self.clustering is Clustering.OSS else "standalone",
-            "host": host,
-            "port": int(port),
-            "tls": self.tls,
-            "provider": "azure",
-            "region": self.region,
-        }
-        if key is None:
-            connection["auth"] = "entra"
-            connection["cache_name"] = self.cache_name
-        else:
-            connection["password"] = key
-        if self.purpose:
-            connection["purpose"] = self.purpose.value
-        return connection
+    @property
+    def way_in(self) -> WayIn:
+        return WayIn("cluster" if self.clustering is Clustering.OSS else "standalone", self.cache_name, self.region, self.purpose)
 
 
 def _enabled(wanted: bool) -> str:
@@ -258,6 +241,16 @@ _ADVICE = {
     "azure_modules": "they are chosen when the cache is made",
     "azure_geo_group": "caches join a group when they are made",
     "flash": "Azure can't move data between memory and flash: the tier flash (True) and the others (False) are different",
+}
+# Of the arguments that caches have in all clouds.
+_LACKING = {
+    "shards": "Azure chooses them with the size: see azure_clustering for how clients see them",
+    "replicas_per_shard": "there is one with high_availability, else none",
+    "engine_version": "Azure chooses it",
+    "backup_retention_days": "Azure Managed Redis makes no backups: see persistence, and Azure's export",
+    "backup_time": "Azure Managed Redis makes no backups",
+    "maintenance_day": "Azure chooses when it maintains Azure Managed Redis",
+    "maintenance_time": "Azure chooses when it maintains Azure Managed Redis",
 }
 _WAY_OUT = "Put the old value back; or make a second cache under another name, let the clients move and remove this one."
 _EVICTION = {
@@ -274,41 +267,38 @@ _EVICTION = {
 
 def _read(name: str, args: AzureManagedRedisArgs) -> _Plan:
     arguments = Arguments("AzureManagedRedis", name, NAME_MAXIMUM, args, AzureManagedRedisArgs)
-    high_availability = arguments.flag("high_availability", True)
+    managed = read_managed(arguments, shards=1, replicas=1, lacking=_LACKING)
     geographic = arguments.given("azure_geo_group")
-    sku = read_sku(arguments, geographic=geographic)
-    purpose, maxmemory_policy, persistence = read_purpose(arguments)
-    if geographic and not arguments.given("persistence"):
-        persistence = Persistence.NONE
-    tls = arguments.flag("tls", True)
-    entra = arguments.choice("auth", Auth.CLOUD) is Auth.CLOUD
+    persistence = Persistence.NONE if geographic and not arguments.given("persistence") else managed.persistence
+    sku = read_sku(arguments, managed.memory_gib, geographic=geographic)
+    entra = managed.auth is not Auth.PASSWORD
     public = arguments.flag("azure_public_access", False)
-    modules = read_modules(arguments, sku.tier, maxmemory_policy is not EvictionPolicy.NOEVICTION, geographic=geographic)
+    evicts = managed.maxmemory_policy is not EvictionPolicy.NOEVICTION
+    modules = read_modules(arguments, sku.tier, evicts, geographic=geographic)
     plan = _Plan(
         name=name,
         cache_name=arguments.text("azure_name", name, CACHE_NAME, CACHE_NAME_RULE),
         region=read_region(arguments),
         sku=sku,
-        high_availability=high_availability,
-        tls=tls,
+        high_availability=managed.high_availability,
         entra=entra,
-        purpose=purpose,
-        maxmemory_policy=maxmemory_policy,
+        purpose=managed.purpose,
+        maxmemory_policy=managed.maxmemory_policy,
         persistence=persistence,
         snapshot_hours=read_snapshot_hours(arguments, snapshots=persistence is Persistence.RDB),
         clustering=read_clustering(arguments, sku, modules),
         modules=modules,
-        zones=read_zones(arguments, high_availability=high_availability),
-        geo=read_geo(arguments, name, sku, high_availability=high_availability, persistent=persistence is not Persistence.NONE),
+        zones=read_zones(arguments, high_availability=managed.high_availability),
+        geo=read_geo(arguments, name, sku, high_availability=managed.high_availability, persistent=persistence is not Persistence.NONE),
         own_key=read_own_key(arguments),
         principals=read_principals(arguments, entra=entra),
         public=public,
         private=read_private_access(arguments, public=public),
-        tags=read_tags(arguments),
+        tags=managed.tags,
     )
     if persistence is Persistence.AOF_AND_RDB:
         arguments.refuse("persistence", "Azure has one of aof and rdb")
-    if not tls and entra:
-        arguments.refuse("tls", "logins by Entra need TLS: leave it out, or give auth: password")
+    refuse_tags(arguments, managed.tags)
+    refuse_no_login(arguments, managed)
     arguments.finish()
     return plan

@@ -15,7 +15,7 @@ import pulumi
 from pulumi_caches.arguments import Arguments, suggest
 from pulumi_caches.azure.placement import resource_id
 from pulumi_caches.azure.skus import GB_PER_GIB
-from pulumi_caches.managed import Persistence
+from pulumi_caches.managed import Managed, Persistence
 
 SHARDS_MAXIMUM = 10
 REPLICAS_MAXIMUM = 3
@@ -53,6 +53,11 @@ class Size:
     size_gb: float
 
     @property
+    def sku(self) -> str:
+        """As prices are listed."""
+        return f"{self.tier.value.capitalize()}_{self.family}{self.capacity}"
+
+    @property
     def family(self) -> str:
         return "P" if self.tier is CacheTier.PREMIUM else "C"
 
@@ -84,7 +89,7 @@ class Secondary:
     region: str
 
 
-def read_tier(arguments: Arguments, *, high_availability: bool) -> CacheTier:
+def read_tier(arguments: Arguments, high_availability: bool) -> CacheTier:
     """Reads `azure_cache_tier`."""
     tier = arguments.choice("azure_cache_tier", CacheTier.STANDARD if high_availability else CacheTier.BASIC)
     if tier is CacheTier.BASIC and high_availability:
@@ -94,15 +99,33 @@ def read_tier(arguments: Arguments, *, high_availability: bool) -> CacheTier:
     return tier
 
 
-def read_size(arguments: Arguments, tier: CacheTier, shards: int) -> Size:
-    """Reads `memory_gib`: the smallest that holds it, in all shards together."""
-    memory_gb = arguments.number("memory_gib", 1, 0.1, 1000) * GB_PER_GIB
+def read_size(arguments: Arguments, tier: CacheTier, memory_gib: float) -> Size:
+    """The smallest whose shards hold that much each."""
     of_tier = sizes(tier)
-    fitting = [size for size in of_tier if size.usable_gb * shards >= memory_gb]
+    fitting = [size for size in of_tier if size.usable_gb >= memory_gib * GB_PER_GIB]
     if not fitting:
-        limit = of_tier[-1].usable_gb * shards / GB_PER_GIB
-        arguments.refuse("memory_gib", f"tier {tier.value} has at most {limit:.0f} GiB for data: give less, or more azure_shards")
+        limit = of_tier[-1].usable_gb / GB_PER_GIB
+        arguments.refuse(
+            "memory_gib", f"tier {tier.value} has at most {limit:.0f} GiB for data in a shard: give less, or shards of premium"
+        )
     return fitting[0] if fitting else of_tier[-1]
+
+
+def refuse_what_only_premium_has(arguments: Arguments, tier: CacheTier, managed: Managed, persistence: Persistence) -> None:
+    """Refuses it with the other tiers."""
+    if tier is not CacheTier.PREMIUM:
+        wants = {
+            "shards": managed.shards > 1,
+            "replicas_per_shard": managed.replicas_per_shard > 1,
+            "persistence": persistence is not Persistence.NONE,
+            "azure_zones": arguments.given("azure_zones"),
+            "azure_secondary_id": arguments.given("azure_secondary_id"),
+        }
+        for key, wanted in wants.items():
+            if wanted:
+                arguments.refuse(key, f"is for azure_cache_tier premium, not {tier.value}", shown=False)
+    if persistence is Persistence.AOF_AND_RDB:
+        arguments.refuse("persistence", "Azure has one of aof and rdb")
 
 
 def read_storage(arguments: Arguments, persistence: Persistence) -> Storage | None:
@@ -120,7 +143,7 @@ def read_storage(arguments: Arguments, persistence: Persistence) -> Storage | No
     return Storage(given or "", minutes)
 
 
-def read_secondary(arguments: Arguments, persistence: Persistence) -> Secondary | None:
+def read_secondary(arguments: Arguments, persistence: Persistence, replicas: int) -> Secondary | None:
     """Reads `azure_secondary_id` and `azure_secondary_region`."""
     cache_id, region = arguments.value("azure_secondary_id", None), arguments.value("azure_secondary_region", None)
     if isinstance(cache_id, str) and not _CACHE_ID.fullmatch(cache_id):
@@ -131,8 +154,8 @@ def read_secondary(arguments: Arguments, persistence: Persistence) -> Secondary 
         return None
     if persistence is not Persistence.NONE:
         arguments.refuse("azure_secondary_id", "a cache with a secondary can't have persistence: give none")
-    if arguments.value("azure_replicas_per_primary", 1) != 1:
-        arguments.refuse("azure_secondary_id", "a cache with a secondary has one replica per primary: leave out azure_replicas_per_primary")
+    if replicas > 1:
+        arguments.refuse("azure_secondary_id", "a cache with a secondary has one replica in each shard: leave out replicas_per_shard")
     return Secondary(cache_id, region or "")
 
 

@@ -13,9 +13,8 @@ NAME_MAXIMUM = 60
 CACHE_NAME = re.compile(r"(?=.{1,60}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 CACHE_NAME_RULE = "must be 1 to 60 letters, digits and single hyphens, which may not be first or last"
 ZONES = ["1", "2", "3"]
-_TAG_KEY = re.compile(r"[^<>%&\\\\?/]{1,512}")
+_NOT_IN_TAGS = re.compile(r"[<>%&\\?/]")
 _TAG_VALUE_MAXIMUM = 256
-_TAGS_MAXIMUM = 50
 
 # Of the public cloud. Azure opens more: an unknown one is only warned of.
 # fmt: off
@@ -57,18 +56,12 @@ def read_zones(arguments: Arguments, *, high_availability: bool) -> list[str]:
     return zones
 
 
-def read_tags(arguments: Arguments) -> dict[str, str]:
-    """Reads `tags`, by the rules of Azure Resource Manager."""
-    tags = arguments.value("tags", {})
-    if not isinstance(tags, Mapping) or not all(isinstance(part, str) for part in [*tags, *tags.values()]):
-        arguments.refuse("tags", "must be a mapping of strings to strings")
-        return {}
-    if len(tags) > _TAGS_MAXIMUM:
-        arguments.refuse("tags", f"are {len(tags)}, at most {_TAGS_MAXIMUM} are possible")
-    for key, text in tags.items():
-        if not _TAG_KEY.fullmatch(key) or len(text) > _TAG_VALUE_MAXIMUM:
-            arguments.refuse("tags", f"{key!r}: a name has at most 512 characters, none of them <>%&\\?/, a value {_TAG_VALUE_MAXIMUM}")
-    return dict(tags)
+def refuse_tags(arguments: Arguments, tags: Mapping[str, str]) -> None:
+    """Refuses tags that Azure Resource Manager does not take."""
+    for name, text in tags.items():
+        if _NOT_IN_TAGS.search(name) or len(text) > _TAG_VALUE_MAXIMUM:
+            rule = f"no <>%&\\?/ in names, and at most {_TAG_VALUE_MAXIMUM} characters in values"
+            arguments.refuse("tags", f"{name!r}: Azure has {rule}", shown=False)
 
 
 def resource_group(name: str, given: pulumi.Input[str] | None, region: str, opts: pulumi.ResourceOptions) -> pulumi.Input[str]:

@@ -88,10 +88,10 @@ def _fitting(tier: Tier, memory_gb: float, *, geographic: bool) -> Sku | None:
     return min(allowed or holding, key=lambda sku: sku.size_gb, default=None)
 
 
-def read_sku(arguments: Arguments, *, geographic: bool) -> Sku:
-    """Reads `azure_sku`, or `azure_tier` with `memory_gib`."""
+def read_sku(arguments: Arguments, memory_gib: float, *, geographic: bool) -> Sku:
+    """Reads `azure_sku`, or `azure_tier` for that much memory."""
     tier = arguments.choice("azure_tier", Tier.BALANCED)
-    memory_gb = arguments.number("memory_gib", 1, 0.1, 3350) * GB_PER_GIB
+    memory_gb = memory_gib * GB_PER_GIB
     named: str = arguments.value("azure_sku", "")
     if not named:
         sku = _fitting(tier, memory_gb, geographic=geographic)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -19,17 +18,8 @@ from azure.mgmt.redisenterprise import models
 from azure.mgmt.redisenterprise.operations import _access_policy_assignment_operations as assignments
 from azure.mgmt.redisenterprise.operations import _databases_operations as databases
 from azure.mgmt.redisenterprise.operations import _redis_enterprise_operations as clusters
-from clouds.emulator import azure_models, azure_rules
-from clouds.emulator.azure_caches import (
-    end_cache,
-    end_database,
-    give_access,
-    link,
-    make_cache,
-    make_database,
-    take_access,
-    unlink,
-)
+from clouds.emulator import azure_caches, azure_models, azure_network, azure_rules
+from clouds.emulator.azure_servers import address_of
 from clouds.emulator.cloud import Cloud, Kind, Problems, Resource
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000000"
@@ -38,7 +28,6 @@ ENTERPRISE, DATABASE = f"{_PREFIX}:redisenterprise:RedisEnterprise", f"{_PREFIX}
 CLASSIC = f"{_PREFIX}:redis:Redis"
 # What can't be changed in place, besides where and what a resource is.
 _CREATE_ONLY = {"location", "zones"}
-_NO_PROBLEMS: Callable[..., Problems] = lambda *_: iter(())  # noqa: E731
 
 
 def _snake(name: str) -> str:
@@ -60,7 +49,7 @@ def _id(request: Callable[..., Any]) -> Callable[[Cloud, dict[str, Any]], str]:
 def _kind(
     request: Callable[..., Any],
     model: type,
-    rules: Callable[[dict[str, Any]], Problems] = _NO_PROBLEMS,
+    rules: Callable[[dict[str, Any]], Problems] = lambda _: iter(()),
     replaces: frozenset[str] = frozenset(),
     **behaviour: Any,
 ) -> Kind:
@@ -85,8 +74,6 @@ def _kind(
 
 
 def _cluster_made(cloud: Cloud, resource: Resource) -> None:
-    from clouds.emulator.azure_servers import address_of
-
     highly = resource.inputs.get("highAvailability") != "Disabled"
     resource.outputs |= {
         "hostName": address_of(resource.id),
@@ -139,6 +126,7 @@ def _assignment_rules(inputs: dict[str, Any]) -> Problems:
 
 
 KINDS: dict[str, Kind] = {
+    **azure_network.KINDS,
     ENTERPRISE: _kind(
         clusters.build_create_request,
         models.Cluster,
@@ -153,15 +141,15 @@ KINDS: dict[str, Kind] = {
         frozenset({"port"}),
         conflicts=_database_conflicts,
         change_problems=azure_rules.database_update,
-        make=make_database,
-        end=end_database,
+        make=azure_caches.make_database,
+        end=azure_caches.end,
     ),
     f"{_PREFIX}:redisenterprise:AccessPolicyAssignment": _kind(
         assignments.build_create_update_request,
         models.AccessPolicyAssignment,
         _assignment_rules,
-        make=give_access,
-        end=take_access,
+        make=azure_caches.give_access,
+        end=azure_caches.take_access,
     ),
     CLASSIC: _kind(
         classic_caches.build_create_request,
@@ -170,8 +158,8 @@ KINDS: dict[str, Kind] = {
         frozenset({"subnetId", "staticIP"}),
         conflicts=_classic_conflicts,
         change_problems=azure_rules.redis_update,
-        make=make_cache,
-        end=end_cache,
+        make=azure_caches.make_cache,
+        end=azure_caches.end,
     ),
     f"{_PREFIX}:redis:PatchSchedule": _kind(
         patch_schedules.build_create_or_update_request, classic_models.RedisPatchSchedule, azure_rules.patch_schedule
@@ -184,13 +172,18 @@ KINDS: dict[str, Kind] = {
         classic_assignments.build_create_update_request,
         classic_models.RedisCacheAccessPolicyAssignment,
         lambda inputs: azure_rules.object_id("objectId", inputs.get("objectId")),
-        make=give_access,
-        end=take_access,
+        make=azure_caches.give_access,
+        end=azure_caches.take_access,
     ),
     f"{_PREFIX}:redis:LinkedServer": _kind(
         linked_servers.build_create_request,
         classic_models.RedisLinkedServerCreateParameters,
-        make=link,
-        end=unlink,
+        make=azure_caches.link,
+        end=azure_caches.unlink,
     ),
+}
+
+INVOKES = {
+    f"{_PREFIX}:redisenterprise:listDatabaseKeys": azure_caches.list_database_keys,
+    f"{_PREFIX}:redis:listRedisKeys": azure_caches.list_redis_keys,
 }

@@ -16,6 +16,8 @@ from certificates import Certified
 from common.waiting import until
 from embedded import rootfs
 
+ENTERPRISE_PORT = 10_000
+CLASSIC_PORT = 6380
 _ADMIN = "emulator"
 # Of the shards behind the first, in the range that Azure uses.
 _SHARD_PORT = 8500
@@ -44,7 +46,7 @@ def start(place: Place, certified: Certified, *, shards: int, settings: dict[str
     place.folder.mkdir(parents=True, exist_ok=True)
     for name, content in certified.files().items():
         (place.folder / name).write_text(content)
-    ports = [place.port, *(_SHARD_PORT + number for number in range(1, shards))]
+    ports = _ports(place, shards)
     processes = [_start(place, port, clustered=shards > 0, settings=settings) for port in ports]
     clients = [admin(place, port) for port in ports]
     if shards > 0:
@@ -52,6 +54,10 @@ def start(place: Place, certified: Certified, *, shards: int, settings: dict[str
     for client in clients:
         client.close()
     return processes
+
+
+def _ports(place: Place, shards: int) -> list[int]:
+    return [place.port, *(_SHARD_PORT + number for number in range(1, shards))]
 
 
 def _start(place: Place, port: int, *, clustered: bool, settings: dict[str, str]) -> int:
@@ -95,7 +101,12 @@ def _start(place: Place, port: int, *, clustered: bool, settings: dict[str, str]
 def _redis_server() -> list[str]:
     """The Debian's, by its own loader, so that it sees this machine's files."""
     root = rootfs.folder()
-    return [str(root / "lib64/ld-linux-x86-64.so.2"), "--library-path", str(root / "usr/lib/x86_64-linux-gnu"), str(root / "usr/bin/redis-server")]
+    return [
+        str(root / "lib64/ld-linux-x86-64.so.2"),
+        "--library-path",
+        str(root / "usr/lib/x86_64-linux-gnu"),
+        str(root / "usr/bin/redis-server"),
+    ]
 
 
 def _join(place: Place, clients: list[redis.Redis], ports: list[int]) -> None:
@@ -133,13 +144,37 @@ def set_users(place: Place, shards: int, key: str | None, users: Iterable[tuple[
     """
     wanted = {"default": ["on", f">{key}", "~*", "&*", "+@all"] if key else ["off"]}
     wanted |= {user: ["on", "nopass", *rules.split()] for user, rules in users}
-    for port in [place.port, *(_SHARD_PORT + number for number in range(1, shards))]:
+    for port in _ports(place, shards):
         client = admin(place, port)
         for user in set(client.execute_command("ACL", "USERS")) - set(wanted) - {_ADMIN}:
             client.execute_command("ACL", "DELUSER", user)
         for user, rules in wanted.items():
             client.execute_command("ACL", "SETUSER", user, "reset", *rules)
         client.close()
+
+
+def configure(place: Place, shards: int, settings: dict[str, str]) -> None:
+    """Changes settings of servers that run."""
+    for port in _ports(place, shards):
+        client = admin(place, port)
+        for key, value in settings.items():
+            client.config_set(key, value)
+        client.close()
+
+
+def follow(place: Place, other: Place | None) -> None:
+    """Makes a server a replica of another one, or of none."""
+    client = admin(place, place.port)
+    if other is None:
+        client.replicaof("NO", "ONE")  # type: ignore[no-untyped-call]
+    else:
+        # Any authority of the emulator's.
+        client.config_set("tls-ca-cert-file", str(place.folder.parent / "authorities.pem"))
+        client.config_set("masteruser", _ADMIN)
+        client.config_set("masterauth", other.admin_password)
+        client.replicaof(other.address, str(other.port))  # type: ignore[no-untyped-call]
+        assert until(lambda: client.info("replication")["master_link_status"] == "up", _SECONDS, every=0.05), "the link did not come up"
+    client.close()
 
 
 def stop(processes: Iterable[int]) -> None:

@@ -86,10 +86,17 @@ class Cloud:
         with self._lock:
             return self._load().get(resource_id.lower())
 
+    def everything(self) -> list[Resource]:
+        with self._lock:
+            return list(self._load().values())
+
+    def inside(self, resource_id: str) -> list[Resource]:
+        """Every resource whose address begins with another's."""
+        return [resource for resource in self.everything() if resource.id.lower().startswith(f"{resource_id.lower()}/")]
+
     def all(self, token: str) -> list[Resource]:
         """Every resource of a type."""
-        with self._lock:
-            return [resource for resource in self._load().values() if resource.token == token]
+        return [resource for resource in self.everything() if resource.token == token]
 
     def create(self, token: str, inputs: dict[str, Any]) -> Resource:
         with self._lock:
@@ -122,8 +129,8 @@ class Cloud:
     def delete(self, resource_id: str) -> None:
         with self._lock:
             resource = self._existing(resource_id)
-            if inside := [other for other in self._load() if other.startswith(f"{resource.id.lower()}/")]:
-                raise ConflictError(f"{resource.id} can't be deleted: there is {inside[0]} in it")
+            if inside := self.inside(resource.id):
+                raise ConflictError(f"{resource.id} can't be deleted: there is {inside[0].id} in it")
             self.kind(resource.token).end(self, resource)
             resources = self._load()
             del resources[resource.id.lower()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -44,7 +43,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, context: Any) -> Any:
         inputs = _plain(request.news)
         failures = [
-            provider_pb2.CheckFailure(property=key, reason=f"{key}: {reason}") for key, reason in self._cloud.problems(_token(request), inputs)
+            provider_pb2.CheckFailure(property=key, reason=f"{key}: {reason}")
+            for key, reason in self._cloud.problems(_token(request), inputs)
         ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
@@ -92,7 +92,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             inputs = {**{name: value for name, value in inputs.items() if name != key}, **({key: old[key]} if key in old else {})}
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_struct({**_plain(request.olds), **inputs}))
-        return provider_pb2.UpdateResponse(properties=_struct(self._answer(context, lambda: self._cloud.update(request.id, inputs)).outputs))
+        return provider_pb2.UpdateResponse(
+            properties=_struct(self._answer(context, lambda: self._cloud.update(request.id, inputs)).outputs)
+        )
 
     def Delete(self, request: Any, context: Any) -> Any:
         self._answer(context, lambda: self._cloud.delete(request.id))
