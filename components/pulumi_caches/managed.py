@@ -4,15 +4,27 @@ Each component says in its own table what its cloud calls them. What only one cl
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, TypeVar
 
-from pulumi_caches.arguments import Arguments
+from pulumi_caches.arguments import Arguments, suggest
 from pulumi_caches.kubernetes.purpose import EvictionPolicy, Persistence, Purpose, read_purpose
 
-__all__ = ["Auth", "Backups", "EvictionPolicy", "Managed", "ManagedArgs", "Persistence", "Purpose", "Weekday", "Weekly", "read_managed"]
+__all__ = [
+    "Auth",
+    "Backups",
+    "EvictionPolicy",
+    "Managed",
+    "ManagedArgs",
+    "Persistence",
+    "Purpose",
+    "Service",
+    "Weekday",
+    "Weekly",
+    "read_managed",
+]
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _TAG = re.compile(r"[^\x00-\x1f]{1,63}")
@@ -41,6 +53,9 @@ class Weekday(StrEnum):
     FRIDAY = "friday"
     SATURDAY = "saturday"
     SUNDAY = "sunday"
+
+
+Choice = TypeVar("Choice", Auth, Persistence)
 
 
 class ManagedArgs(TypedDict):
@@ -117,47 +132,101 @@ class Managed:
     tags: dict[str, str]
 
 
-def read_managed(arguments: Arguments, *, shards: int, replicas: int, lacking: Mapping[str, str]) -> Managed:
-    """Reads them all but `region`. `shards`, `replicas`: the most there can be; `lacking`: arguments that this service has not, and why."""
-    for key, why in lacking.items():
+@dataclass(frozen=True)
+class Service:
+    """What a cloud's service has of what can be asked for."""
+
+    title: str
+    """What the cloud calls it."""
+    shards: int = 1
+    """The most there can be."""
+    replicas: int = 1
+    """The most of each shard."""
+    versions: Sequence[str] = ()
+    """Of the engine, from the oldest; none when the cloud chooses."""
+    auths: Sequence[Auth] = (Auth.CLOUD, Auth.NONE)
+    """How clients can log in, from the default."""
+    persistences: Sequence[Persistence] = (Persistence.AOF, Persistence.RDB, Persistence.NONE)
+    """What it can have on disk, from what keeps most."""
+    backups: bool = True
+    """Whether the cloud makes some each day."""
+    full_hours: bool = False
+    """Whether backups and maintenance begin at full hours only."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Arguments that it has no use for, and why."""
+
+
+def read_managed(arguments: Arguments, service: Service) -> Managed:
+    """Reads them all but `region`, and refuses what the service has not."""
+    for key, why in service.lacking.items():
         if arguments.given(key):
             arguments.refuse(key, why)
     high_availability = arguments.flag("high_availability", True)
-    replicas_per_shard = arguments.whole("replicas_per_shard", 1 if high_availability else 0, 0, replicas)
-    if high_availability and not replicas_per_shard and "replicas_per_shard" not in lacking:
+    replicas = arguments.whole("replicas_per_shard", 1 if high_availability and service.replicas else 0, 0, service.replicas)
+    if high_availability and not replicas and service.replicas:
         arguments.refuse("replicas_per_shard", "nobody could take over: give at least 1, or high_availability: false")
-    tls = arguments.flag("tls", "tls" not in lacking)
-    auth = arguments.choice("auth", Auth.NONE if "auth" in lacking else Auth.CLOUD)
+    auth = _one_of(arguments, "auth", service.auths[0], service.auths, service)
+    tls = "tls" not in service.lacking and arguments.flag("tls", True)
     if auth is not Auth.NONE and not tls:
-        arguments.refuse("tls", f"logins would cross the network in plain text with auth {auth}: leave it out, or give auth: none")
+        arguments.refuse("tls", f"with auth {auth} logins would cross the network in plain text: leave it out, or give auth: none")
     purpose, maxmemory_policy, persistence = read_purpose(arguments)
+    if persistence not in service.persistences and not arguments.given("persistence"):
+        persistence = service.persistences[0]
     return Managed(
         memory_gib=arguments.number("memory_gib", 1, 0.1, _GIB_MAXIMUM),
-        shards=arguments.whole("shards", 1, 1, shards),
-        replicas_per_shard=replicas_per_shard,
+        shards=arguments.whole("shards", 1, 1, service.shards),
+        replicas_per_shard=replicas,
         high_availability=high_availability,
-        engine_version=arguments.value("engine_version", None),
+        engine_version=_read_version(arguments, service),
         tls=tls,
         auth=auth,
         purpose=purpose,
         maxmemory_policy=maxmemory_policy,
-        persistence=persistence,
-        backups=_read_backups(arguments, purpose, none="backup_retention_days" in lacking),
-        maintenance=Weekly(arguments.choice("maintenance_day", Weekday.SUNDAY), *_read_time(arguments, "maintenance_time", "05:00")),
+        persistence=_one_of(arguments, "persistence", persistence, service.persistences, service),
+        backups=_read_backups(arguments, purpose, service),
+        maintenance=Weekly(
+            arguments.choice("maintenance_day", Weekday.SUNDAY), *_read_time(arguments, "maintenance_time", "05:00", service.full_hours)
+        ),
         tags=_read_tags(arguments),
     )
 
 
-def _read_backups(arguments: Arguments, purpose: Purpose | None, *, none: bool) -> Backups | None:
-    days = 0 if none else arguments.whole("backup_retention_days", 0 if purpose is Purpose.CACHE else 7, 0, 35)
-    hour, minute = _read_time(arguments, "backup_time", "03:00")
+def _one_of(arguments: Arguments, key: str, default: Choice, possible: Sequence[Choice], service: Service) -> Choice:
+    chosen = arguments.choice(key, default)
+    if chosen not in possible:
+        arguments.refuse(key, f"{service.title} has only {', '.join(possible)}")
+        return possible[0]
+    return chosen
+
+
+def _read_version(arguments: Arguments, service: Service) -> str | None:
+    version: Any = arguments.value("engine_version", None)
+    if version is None:
+        return None
+    if not service.versions:
+        arguments.refuse("engine_version", f"the cloud chooses that of {service.title}: leave it out")
+    elif version not in service.versions:
+        known = list(service.versions)
+        arguments.refuse("engine_version", f"{service.title} has {', '.join(known)}, as text{suggest(str(version), known)}")
+    return str(version)
+
+
+def _read_backups(arguments: Arguments, purpose: Purpose | None, service: Service) -> Backups | None:
+    days = arguments.whole("backup_retention_days", 7 if service.backups and purpose is not Purpose.CACHE else 0, 0, 35)
+    hour, minute = _read_time(arguments, "backup_time", "03:00", service.full_hours)
+    if days and not service.backups:
+        arguments.refuse(
+            "backup_retention_days", f"{service.title} makes no backups each day: give 0, and use CacheBackup where it can be reached"
+        )
     if arguments.given("backup_time") and not days:
         arguments.refuse("backup_time", "there are no backups: give backup_retention_days, or leave it out")
     return Backups(hour, minute, days) if days else None
 
 
-def _read_time(arguments: Arguments, key: str, default: str) -> tuple[int, int]:
+def _read_time(arguments: Arguments, key: str, default: str, full_hours: bool) -> tuple[int, int]:
     hour, minute = arguments.text(key, default, _TIME, "must be a time of day in UTC, HH:MM").split(":")
+    if full_hours and minute != "00":
+        arguments.refuse(key, "this cloud begins at full hours only")
     return int(hour), int(minute)
 
 
