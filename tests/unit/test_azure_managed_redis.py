@@ -31,11 +31,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     # What other clouds have
     ({"shards": 2}, "shards = 2: Azure chooses them with the size"),
     ({"replicas_per_shard": 1}, "replicas_per_shard = 1: there is one with high_availability, else none"),
-    ({"engine_version": "7.2"}, "engine_version = '7.2': Azure chooses it"),
-    ({"backup_retention_days": 7}, "backup_retention_days = 7: Azure Managed Redis makes no backups: see persistence"),
+    ({"engine_version": "7.2"}, "engine_version = '7.2': the cloud chooses that of Azure Managed Redis"),
+    ({"backup_retention_days": 7}, "backup_retention_days = 7: Azure Managed Redis makes no backups each day"),
     ({"maintenance_day": "monday"}, "maintenance_day = 'monday': Azure chooses when it maintains"),
-    ({"auth": "none"}, "auth = 'none': Azure lets nobody in without a login"),
-    ({"tls": False, "auth": "password"}, "tls = False: logins would cross the network in plain text"),
+    ({"auth": "none"}, "auth = 'none': Azure Managed Redis has only cloud, password"),
+    ({"tls": False, "auth": "password"}, "logins would cross the network in plain text"),
     # Where
     ({"region": "West Europe"}, "region = 'West Europe': must be Azure's name of a region, such as westeurope; did you mean 'westeurope'?"),
     ({"region": "eu-west-1"}, "region = 'eu-west-1': must be Azure's name of a region"),
@@ -63,10 +63,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "azure_tier = 'compute': Balanced_B5 is of tier balanced",
     ),
     # How it serves
-    ({"tls": False}, "tls = False: logins would cross the network in plain text"),
+    ({"tls": False}, "logins would cross the network in plain text"),
     ({"azure_clustering": "oss"}, "azure_clustering = 'oss': must be one of OSSCluster, EnterpriseCluster, NoCluster"),
     ({"azure_clustering": "NoCluster", "memory_gib": 30}, "azure_clustering = 'NoCluster': works up to 25 GB, and Balanced_B50 has 60"),
-    ({"persistence": "aof+rdb"}, "persistence = 'aof+rdb': Azure has one of aof and rdb"),
+    ({"persistence": "aof+rdb"}, "persistence = 'aof+rdb': Azure Managed Redis has only aof, rdb, none"),
     ({"azure_snapshot_hours": 3, "persistence": "rdb"}, "azure_snapshot_hours = 3: must be one of 1, 6, 12"),
     ({"azure_snapshot_hours": 6}, "azure_snapshot_hours = 6: there are snapshots with persistence rdb only"),
     ({"azure_modules": ["RedisSearch"]}, "'RedisSearch' is none of RediSearch, RedisBloom"),

@@ -28,11 +28,11 @@ from pulumi_caches.azure.cache_for_redis_options import (
     refuse_what_only_premium_has,
 )
 from pulumi_caches.azure.placement import CACHE_NAME_RULE, NAME_MAXIMUM, read_region, read_zones, refuse_tags, resource_group
-from pulumi_caches.azure.principals import read_principals, refuse_no_login
+from pulumi_caches.azure.principals import read_principals
 from pulumi_caches.azure.private_access import CACHE_FOR_REDIS, PrivateAccess, make_private_access, read_private_access
 from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.guard import Checked, Facts, guard
-from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, Weekly, read_managed
+from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, Service, Weekly, read_managed
 from pulumi_caches.prices import price, said
 
 PORT = 6380
@@ -255,17 +255,20 @@ class _Plan:
         return WayIn("cluster" if self.shards > 1 else "standalone", self.cache_name, self.region, self.purpose)
 
 
-# Of the arguments that caches have in all clouds.
-_LACKING = {
-    "engine_version": "there is Redis 6 only",
-    "backup_retention_days": "Azure Cache for Redis makes no backups: see persistence, and Azure's export",
-    "backup_time": "Azure Cache for Redis makes no backups",
-}
+_SERVICE = Service(
+    "Azure Cache for Redis",
+    shards=SHARDS_MAXIMUM,
+    replicas=REPLICAS_MAXIMUM,
+    versions=("6.0",),
+    auths=(Auth.CLOUD, Auth.PASSWORD),
+    backups=False,
+    full_hours=True,
+)
 
 
 def _read(name: str, args: AzureCacheForRedisArgs) -> _Plan:
     arguments = Arguments("AzureCacheForRedis", name, NAME_MAXIMUM, args, AzureCacheForRedisArgs)
-    managed = read_managed(arguments, shards=SHARDS_MAXIMUM, replicas=REPLICAS_MAXIMUM, lacking=_LACKING)
+    managed = read_managed(arguments, _SERVICE)
     # It takes a storage account, of which nothing is known here.
     persistence = managed.persistence if arguments.given("persistence") else Persistence.NONE
     tier = read_tier(arguments, managed.high_availability)
@@ -298,9 +301,6 @@ def _read(name: str, args: AzureCacheForRedisArgs) -> _Plan:
         tags=managed.tags,
     )
     refuse_what_only_premium_has(arguments, tier, managed, persistence)
-    if managed.maintenance.minute:
-        arguments.refuse("maintenance_time", "Azure takes whole hours")
     refuse_tags(arguments, managed.tags)
-    refuse_no_login(arguments, managed)
     arguments.finish()
     return plan

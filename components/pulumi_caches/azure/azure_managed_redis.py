@@ -19,12 +19,12 @@ from pulumi_caches.azure.managed_redis_options import (
     read_snapshot_hours,
 )
 from pulumi_caches.azure.placement import CACHE_NAME, CACHE_NAME_RULE, NAME_MAXIMUM, read_region, read_zones, refuse_tags, resource_group
-from pulumi_caches.azure.principals import read_principals, refuse_no_login
+from pulumi_caches.azure.principals import read_principals
 from pulumi_caches.azure.private_access import MANAGED_REDIS, PrivateAccess, make_private_access, read_private_access
 from pulumi_caches.azure.skus import Sku, Tier, read_sku
 from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.guard import Checked, Facts, guard
-from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, read_managed
+from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, Service, read_managed
 from pulumi_caches.prices import price, said
 
 PORT = 10000
@@ -242,16 +242,17 @@ _ADVICE = {
     "azure_geo_group": "caches join a group when they are made",
     "flash": "Azure can't move data between memory and flash: the tier flash (True) and the others (False) are different",
 }
-# Of the arguments that caches have in all clouds.
-_LACKING = {
-    "shards": "Azure chooses them with the size: see azure_clustering for how clients see them",
-    "replicas_per_shard": "there is one with high_availability, else none",
-    "engine_version": "Azure chooses it",
-    "backup_retention_days": "Azure Managed Redis makes no backups: see persistence, and Azure's export",
-    "backup_time": "Azure Managed Redis makes no backups",
-    "maintenance_day": "Azure chooses when it maintains Azure Managed Redis",
-    "maintenance_time": "Azure chooses when it maintains Azure Managed Redis",
-}
+_SERVICE = Service(
+    "Azure Managed Redis",
+    auths=(Auth.CLOUD, Auth.PASSWORD),
+    backups=False,
+    lacking={
+        "shards": "Azure chooses them with the size: see azure_clustering for how clients see them",
+        "replicas_per_shard": "there is one with high_availability, else none",
+        "maintenance_day": "Azure chooses when it maintains Azure Managed Redis",
+        "maintenance_time": "Azure chooses when it maintains Azure Managed Redis",
+    },
+)
 _WAY_OUT = "Put the old value back; or make a second cache under another name, let the clients move and remove this one."
 _EVICTION = {
     EvictionPolicy.NOEVICTION: "NoEviction",
@@ -267,7 +268,7 @@ _EVICTION = {
 
 def _read(name: str, args: AzureManagedRedisArgs) -> _Plan:
     arguments = Arguments("AzureManagedRedis", name, NAME_MAXIMUM, args, AzureManagedRedisArgs)
-    managed = read_managed(arguments, shards=1, replicas=1, lacking=_LACKING)
+    managed = read_managed(arguments, _SERVICE)
     geographic = arguments.given("azure_geo_group")
     persistence = Persistence.NONE if geographic and not arguments.given("persistence") else managed.persistence
     sku = read_sku(arguments, managed.memory_gib, geographic=geographic)
@@ -296,9 +297,6 @@ def _read(name: str, args: AzureManagedRedisArgs) -> _Plan:
         private=read_private_access(arguments, public=public),
         tags=managed.tags,
     )
-    if persistence is Persistence.AOF_AND_RDB:
-        arguments.refuse("persistence", "Azure has one of aof and rdb")
     refuse_tags(arguments, managed.tags)
-    refuse_no_login(arguments, managed)
     arguments.finish()
     return plan

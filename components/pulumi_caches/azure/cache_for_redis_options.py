@@ -124,8 +124,6 @@ def refuse_what_only_premium_has(arguments: Arguments, tier: CacheTier, managed:
         for key, wanted in wants.items():
             if wanted:
                 arguments.refuse(key, f"is for azure_cache_tier premium, not {tier.value}", shown=False)
-    if persistence is Persistence.AOF_AND_RDB:
-        arguments.refuse("persistence", "Azure has one of aof and rdb")
 
 
 def read_storage(arguments: Arguments, persistence: Persistence) -> Storage | None:

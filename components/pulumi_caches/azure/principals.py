@@ -5,7 +5,6 @@ import re
 import pulumi
 
 from pulumi_caches.arguments import Arguments
-from pulumi_caches.managed import Auth, Managed
 
 # Names of assignments in Azure's REST API.
 _NAME = re.compile(r"[A-Za-z0-9]{1,60}")
@@ -26,9 +25,3 @@ def read_principals(arguments: Arguments, *, entra: bool) -> dict[str, pulumi.In
     if principals and not entra:
         arguments.refuse("azure_principals", "log in by Entra: leave out auth, or these")
     return dict(principals)
-
-
-def refuse_no_login(arguments: Arguments, managed: Managed) -> None:
-    """Refuses `auth` none, which Azure does not have."""
-    if managed.auth is Auth.NONE:
-        arguments.refuse("auth", "Azure lets nobody in without a login: leave it out, or give password")

@@ -112,7 +112,7 @@ def _zone_rules(inputs: dict[str, Any]) -> Problems:
 KINDS = {
     "azure-native:resources:ResourceGroup": _kind(resources.ResourceGroupArgs, "resourceGroups/{resourceGroupName}", "resourceGroupName"),
     "azure-native:network:VirtualNetwork": _kind(
-        network.VirtualNetworkArgs, _in("Microsoft.Network/virtualNetworks/{virtualNetworkName}"), "virtualNetworkName", _network_rules
+        network.VirtualNetworkInitArgs, _in("Microsoft.Network/virtualNetworks/{virtualNetworkName}"), "virtualNetworkName", _network_rules
     ),
     "azure-native:network:Subnet": _kind(
         network.SubnetInitArgs,

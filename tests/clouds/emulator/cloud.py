@@ -69,6 +69,7 @@ class Cloud:
         self._kinds = kinds
         self._invokes = invokes
         self._lock = RLock()
+        folder.mkdir(parents=True, exist_ok=True)
         self.config: dict[str, Any] = {}
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -161,7 +162,8 @@ class Cloud:
         file = self.folder / "faults.json"
         faults: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
         fault = faults.pop(token, None)
-        file.write_text(json.dumps(faults))
+        if fault:
+            file.write_text(json.dumps(faults))
         return fault
 
     def _load(self) -> dict[str, Resource]:
@@ -171,7 +173,6 @@ class Cloud:
         return {key: Resource(**resource) for key, resource in json.loads(file.read_text()).items()}
 
     def _store(self, resources: dict[str, Resource]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         written = self.folder / "written.json"
         written.write_text(json.dumps({key: asdict(resource) for key, resource in resources.items()}, indent=1))
         written.rename(self.folder / "resources.json")
