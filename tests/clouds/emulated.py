@@ -1,4 +1,4 @@
-"""A stack of the project through the real engine, in the emulated cloud."""
+"""A stack of the project through the real engine, in an emulated cloud."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ from typing import Any
 
 import yaml
 from clouds.emulator.azure_servers import stop
+from common import paths
 from engine.program import Program
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "emulator" / "bin"
 PROGRAM = CHECKOUT / "tests" / "programs" / "cloud"
-AZURE_VERSION = "3.29.0"
+# Of the SDKs that constraints.txt has.
+VERSIONS = {"azure-native": "3.29.0", "gcp": "10.2.0"}
 
 
 class Emulated(Program):
-    """One stack; `config` are its keys."""
+    """One stack; `provider` is the plugin that is emulated, `folder` what the emulated cloud is called in its state."""
 
-    def __init__(self, scratch: Path, cloud: Path, topology: str) -> None:
-        self.cloud = cloud
-        cloud.mkdir(parents=True, exist_ok=True)
+    def __init__(self, scratch: Path, provider: str, topology: str, **variables: str) -> None:
+        self.cloud = scratch / "cloud" / topology
+        self.cloud.mkdir(parents=True, exist_ok=True)
         folder = scratch / "program"
         shutil.copytree(PROGRAM, folder)
         project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
-        project["plugins"] = {"providers": [{"name": "azure-native", "path": str(PLUGINS), "version": AZURE_VERSION}]}
+        project["plugins"] = {"providers": [{"name": provider, "path": str(PLUGINS), "version": VERSIONS[provider]}]}
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
-        variables = {
-            "CACHES_EMULATOR": str(cloud),
-            "PYTHONPATH": str(CHECKOUT),
-            "ARM_SUBSCRIPTION_ID": "00000000-0000-4000-8000-000000000000",
-        }
-        super().__init__(folder, scratch, variables)
+        # What was built is found again, although the home folder is another one.
+        found = {"XDG_CACHE_HOME": str(paths.cache().parent), "PYTHONPATH": str(CHECKOUT)}
+        super().__init__(folder, scratch, {"CACHES_EMULATOR": str(self.cloud.parent), **found, **variables})
         self.pulumi("config", "set", "caches:topology", topology)
 
     def configure(self, **keys: Any) -> None:
@@ -43,14 +42,14 @@ class Emulated(Program):
 
     def resources(self) -> dict[str, Any]:
         """What there is in the cloud, by id."""
-        file = self.cloud / "azure" / "resources.json"
+        file = self.cloud / "resources.json"
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
     def fail(self, token: str, fault: str) -> None:
         """Gives the cloud a fault, once."""
-        (self.cloud / "azure").mkdir(exist_ok=True)
-        (self.cloud / "azure" / "faults.json").write_text(json.dumps({token: fault}))
+        (self.cloud / "faults.json").write_text(json.dumps({token: fault}))
 
     def end(self) -> None:
         """Ends every server that is left."""
-        stop(process for resource in self.resources().values() for process in resource["hidden"].get("processes", []))
+        for resource in self.resources().values():
+            stop([*resource["hidden"].get("processes", []), *resource["hidden"].get("reader", [])])

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from clouds.emulated import Emulated
+from clouds.emulator.azure_network import SUBSCRIPTION
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Emulated]:
-    stack = Emulated(tmp_path, tmp_path / "cloud", "azure")
+    stack = Emulated(tmp_path, "azure-native", "azure", ARM_SUBSCRIPTION_ID=SUBSCRIPTION)
     stack.configure(region="eastus")
     yield stack
     stack.end()

@@ -62,6 +62,8 @@ def _ports(place: Place, shards: int) -> list[int]:
 
 def _start(place: Place, port: int, *, clustered: bool, settings: dict[str, str]) -> int:
     folder = place.folder
+    data = folder / str(port)
+    data.mkdir()
     tls = {
         "port": "0",
         "tls-port": str(port),
@@ -74,7 +76,7 @@ def _start(place: Place, port: int, *, clustered: bool, settings: dict[str, str]
     }
     configuration = {
         "bind": place.address,
-        "dir": str(folder),
+        "dir": str(data),
         "save": '""',
         "protected-mode": "no",
         "logfile": str(folder / f"{port}.log"),
@@ -87,8 +89,9 @@ def _start(place: Place, port: int, *, clustered: bool, settings: dict[str, str]
         configuration |= {"cluster-announce-ip": place.address, **({"tls-cluster": "yes"} if place.tls else {})}
     file = folder / f"{port}.conf"
     file.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
-    # A session of its own: it outlives the plugin, as a cache does.
-    process = subprocess.Popen([*_redis_server(), str(file)], stdin=subprocess.DEVNULL, start_new_session=True)
+    # A session of its own, and no pipe of the engine's: it outlives the plugin, as a cache does.
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*_redis_server(), str(file)], start_new_session=True, **quiet)
     client = admin(place, port)
     answers = until(lambda: process.poll() is not None or _answers(client), _SECONDS, every=0.02)
     client.close()
