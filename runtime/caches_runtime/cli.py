@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from caches_runtime import backup_cli, cluster_cli, doctor_cli, memcached_cli, migrate_cli, warmup_cli
+from caches_runtime import backup_cli, cluster_cli, doctor_cli, memcached_cli, migrate_cli, replicate_cli, warmup_cli
 
 PASSWORD_FILE = Path("/etc/cache/credentials/system-password")
 
@@ -14,6 +14,7 @@ Announce = Literal["address", "hostname"]
 main = typer.Typer(help="Keeps caches whole.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 main.add_typer(cluster_cli.commands, name="cluster")
 main.add_typer(backup_cli.commands, name="backup")
+main.add_typer(replicate_cli.commands, name="replicate")
 main.command()(migrate_cli.migrate)
 main.command()(memcached_cli.memcached_login)
 main.command()(doctor_cli.doctor)

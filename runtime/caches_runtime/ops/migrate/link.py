@@ -38,6 +38,8 @@ class Endpoint:
     """Authority that has signed its certificate; None for those that the machine trusts."""
     authority: Path | None = None
     """Of a cache of ours that speaks TLS: its certificate is known by that, and by no name."""
+    answer_seconds: float = ANSWER_SECONDS
+    """How long it may be silent when it is asked something."""
 
     @classmethod
     def parse(cls, address: str, **more: Any) -> Self:
@@ -55,14 +57,14 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def connect(self, name: str, **more: Any) -> Connection:
-        """A connection of that name: the one place where any is made."""
+        """A connection of that name, perhaps empty: the one place where any is made."""
         options: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
             "username": self.username if self.password is not None else None,
             "password": self.password,
             "client_name": name,
-            "socket_timeout": ANSWER_SECONDS,
+            "socket_timeout": self.answer_seconds,
             "socket_connect_timeout": 5.0,
             "driver_info": None,  # else it sends commands that not every user may
             "protocol": 2,

@@ -38,7 +38,7 @@ class Target:
                 if self.clustered:
                     self.by_slot = self._connect_cluster(first, closing)
             except redis.AuthenticationError as error:
-                raise RefusedError(f"the new cache, {endpoint}, does not let in: {error}") from None
+                raise RefusedError(f"{endpoint} does not let in: {error}") from None
             # The one with the marker first: there it is decided who of several migrations may go on.
             marked = self.by_slot[key_slot(MARKER)]
             self.links = [marked, *(link for link in dict.fromkeys(self.by_slot.values()) if link is not marked)]
@@ -138,6 +138,8 @@ class Target:
 
     def each(self, commands: Sequence[Command], database: int = 0, keys: Sequence[bytes] | None = None) -> list[Any]:
         """The replies to commands, each of which goes where its key is; errors too. Without keys it is the first argument."""
+        if len(self.links) == 1:
+            return self.links[0].each(commands, database)
         by_link: dict[Link, list[int]] = {}
         for number, key in enumerate(keys or [command[1] for command in commands]):
             by_link.setdefault(self.by_slot[key_slot(key)], []).append(number)

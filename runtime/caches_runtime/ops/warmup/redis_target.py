@@ -28,7 +28,7 @@ if ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
 # Of a server whose role or data is just changing: another attempt, with new connections, may be told something else.
-_CHANGING = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY ", "UNBLOCKED", "MISCONF")
+CHANGING = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY ", "UNBLOCKED", "MISCONF")
 
 
 class RedisTarget:
@@ -120,6 +120,6 @@ def _outcome(reply: Any) -> Outcome | str:
     if isinstance(reply, NoPermissionError):
         raise RefusedError(f"a right is missing: {text}") from None
     # An error that redis-py knows has lost its first word.
-    if type(reply) is not redis.ResponseError or text.startswith(_CHANGING):
+    if type(reply) is not redis.ResponseError or text.startswith(CHANGING):
         raise reply
     return f"was not taken: {text}"
