@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from certificates import certify
-from clouds.emulator import azure_servers
+from clouds.emulator import azure_geo, azure_servers
 from clouds.emulator.azure_servers import Place
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
 
@@ -33,6 +34,37 @@ def make_database(cloud: Cloud, resource: Resource) -> None:
     resource.outputs |= {"redisVersion": "8.0", "resourceState": "Running", "port": azure_servers.ENTERPRISE_PORT}
     resource.hidden["keys_on"] = inputs.get("accessKeysAuthentication") == "Enabled"
     _admit(cloud, resource)
+    _replicate(cloud, [*_others(cloud, resource), resource])
+
+
+def end_database(cloud: Cloud, resource: Resource) -> None:
+    """Ends a database; the others of its group go on."""
+    end(cloud, resource)
+    _replicate(cloud, _others(cloud, resource), resource.hidden.pop("replicator", []))
+
+
+def _group(resource: Resource) -> str | None:
+    nickname = (resource.inputs.get("geoReplication") or {}).get("groupNickname")
+    return None if nickname is None else str(nickname)
+
+
+def _others(cloud: Cloud, resource: Resource) -> list[Resource]:
+    """The other members of a database's group."""
+    if (group := _group(resource)) is None:
+        return []
+    return [other for other in cloud.all(resource.token) if other.id != resource.id and _group(other) == group]
+
+
+def _replicate(cloud: Cloud, members: list[Resource], running: Iterable[int] = ()) -> None:
+    """Has the members of a group follow each other, and notes the replicator with the last of them."""
+    if not members or (group := _group(members[-1])) is None:
+        return
+    before = [*running, *(process for member in members for process in member.hidden.pop("replicator", []))]
+    places = [(_place(cloud, member), bool(member.hidden["shape"]["shards"])) for member in members]
+    members[-1].hidden["replicator"] = azure_geo.replicate(cloud.folder / f"group-{group}", places, before)
+    for member in members:
+        member.outputs["geoReplication"]["linkedDatabases"] = [{"id": each.id, "state": "Linked"} for each in members]
+        cloud.save(member)
 
 
 def make_cache(cloud: Cloud, resource: Resource) -> None:
@@ -99,6 +131,9 @@ def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, go
     if changed is not None and not gone:
         inside.append(changed)
     users = [_user(cloud, cache, assignment) for assignment in inside]
+    if _group(cache):
+        # Azure has an operation of its own for that.
+        users = [(user, f"{rules} -flushall -flushdb") for user, rules in users]
     key = cache.hidden["keys"]["primaryKey"] if cache.hidden["keys_on"] else None
     azure_servers.set_users(_place(cloud, cache), cache.hidden["shape"]["shards"], key, users)
 

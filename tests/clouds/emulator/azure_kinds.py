@@ -142,7 +142,7 @@ KINDS: dict[str, Kind] = {
         conflicts=_database_conflicts,
         change_problems=azure_rules.database_update,
         make=azure_caches.make_database,
-        end=azure_caches.end,
+        end=azure_caches.end_database,
     ),
     f"{_PREFIX}:redisenterprise:AccessPolicyAssignment": _kind(
         assignments.build_create_update_request,

@@ -18,7 +18,7 @@ from embedded import rootfs
 
 ENTERPRISE_PORT = 10_000
 CLASSIC_PORT = 6380
-_ADMIN = "emulator"
+ADMIN = "emulator"
 # Of the shards behind the first, in the range that Azure uses.
 _SHARD_PORT = 8500
 _SECONDS = 30
@@ -82,7 +82,7 @@ def _start(place: Place, port: int, *, clustered: bool, settings: dict[str, str]
         "logfile": str(folder / f"{port}.log"),
         **(tls if place.tls else {"port": str(port)}),
         **settings,
-        f"user {_ADMIN}": f"on >{place.admin_password} ~* &* +@all",
+        f"user {ADMIN}": f"on >{place.admin_password} ~* &* +@all",
     }
     if clustered:
         configuration |= {"cluster-enabled": "yes", "cluster-config-file": f"nodes-{port}.conf", "cluster-port": str(port + 10_000)}
@@ -130,7 +130,7 @@ def _join(place: Place, clients: list[redis.Redis], ports: list[int]) -> None:
 def admin(place: Place, port: int) -> redis.Redis:
     """A client of the emulator's own user."""
     trust: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(place.folder / "ca.crt")} if place.tls else {}
-    return redis.Redis(place.address, port, username=_ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
+    return redis.Redis(place.address, port, username=ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
 
 
 def _answers(client: redis.Redis) -> bool:
@@ -149,7 +149,7 @@ def set_users(place: Place, shards: int, key: str | None, users: Iterable[tuple[
     wanted |= {user: ["on", "nopass", *rules.split()] for user, rules in users}
     for port in _ports(place, shards):
         client = admin(place, port)
-        for user in set(client.execute_command("ACL", "USERS")) - set(wanted) - {_ADMIN}:
+        for user in set(client.execute_command("ACL", "USERS")) - set(wanted) - {ADMIN}:
             client.execute_command("ACL", "DELUSER", user)
         for user, rules in wanted.items():
             client.execute_command("ACL", "SETUSER", user, "reset", *rules)
@@ -173,7 +173,7 @@ def follow(place: Place, other: Place | None) -> None:
     else:
         # Any authority of the emulator's.
         client.config_set("tls-ca-cert-file", str(place.folder.parent / "authorities.pem"))
-        client.config_set("masteruser", _ADMIN)
+        client.config_set("masteruser", ADMIN)
         client.config_set("masterauth", other.admin_password)
         client.replicaof(other.address, str(other.port))  # type: ignore[no-untyped-call]
         assert until(lambda: client.info("replication")["master_link_status"] == "up", _SECONDS, every=0.05), "the link did not come up"
