@@ -37,8 +37,8 @@ class Emulated(Program):
 
     def configure(self, **keys: Any) -> None:
         """Sets keys of the stack."""
-        for key, value in keys.items():
-            self.pulumi("config", "set", f"caches:{key}", value if isinstance(value, str) else json.dumps(value))
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
+        self.pulumi("config", "set-all", *(f"--plaintext=caches:{key}={text}" for key, text in texts.items()))
 
     def resources(self) -> dict[str, Any]:
         """What there is in the cloud, by id."""

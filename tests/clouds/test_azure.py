@@ -147,10 +147,10 @@ def test_caches_of_a_group_follow_each_other(trusting: Emulated) -> None:
         "auth": "password",
         "azure_public_access": True,
         "azure_clustering": "EnterpriseCluster",
-        "azure_resource_group_name": "caches",
+        "azure_resource_group_name": "all",
     }
     group = {"azure_geo_group": "shop", "azure_geo_members": ["here", "there"]}
-    stack.configure(network={"caches": {}})
+    stack.configure(network={"all": {}})
     stack.up()
     stack.configure(managed_redis={"here": {**member, **group}, "there": {**member, **group, "region": "westus"}})
     stack.up()
@@ -159,7 +159,7 @@ def test_caches_of_a_group_follow_each_other(trusting: Emulated) -> None:
     here.set("from", "here")
     there.set("back", "there")
     assert until(lambda: (there.get("from"), here.get("back")) == (b"here", b"there"), 60, every=0.1)
-    with pytest.raises(redis.NoPermissionError):
+    with pytest.raises(redis.exceptions.NoPermissionError):
         here.flushall()
     here.close()
     there.close()

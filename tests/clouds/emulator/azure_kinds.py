@@ -61,7 +61,7 @@ def _kind(
         yield from ((part, "is required") for part in parts if part not in inputs)
         properties = {key: value for key, value in inputs.items() if key not in parts}
         yield from azure_models.problems(model, properties)
-        yield from rules(properties)
+        yield from rules(inputs)
 
     def note(cloud: Cloud, resource: Resource) -> None:
         # What is written in a resource's address does not come back as a property.
