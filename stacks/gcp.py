@@ -1,9 +1,9 @@
 """Caches of Google Cloud's Memorystore."""
 
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import pulumi
-from pulumi_caches.gcp import GcpNetwork, Memorystore
+from pulumi_caches.gcp import GcpNetwork, GcpNetworkArgs, Memorystore, MemorystoreArgs
 
 from stacks import settings
 
@@ -23,8 +23,10 @@ def deploy() -> None:
     networks = config.get("network", {})
     if len(networks) > 1:
         raise pulumi.RunError(f"caches:network has {', '.join(networks)}: a stack makes one; others are named by gcp_network")
-    made = [GcpNetwork(name, args or {}) for name, args in networks.items()]
-    within = {"gcp_network": made[0].network_id} if made else {}
-    caches = {name: Memorystore(name, {**within, **(args or {})}) for name, args in config.get("memorystore", {}).items()}
+    made = [GcpNetwork(name, cast("GcpNetworkArgs", args or {})) for name, args in networks.items()]
+    within: dict[str, Any] = {"gcp_network": made[0].network_id} if made else {}
+    caches = {
+        name: Memorystore(name, cast("MemorystoreArgs", {**within, **(args or {})})) for name, args in config.get("memorystore", {}).items()
+    }
     pulumi.export("connections", {name: cache.connection for name, cache in caches.items()})
     pulumi.export("monthly_costs", {name: cache.monthly_cost for name, cache in caches.items()})

@@ -11,9 +11,10 @@ from clouds.emulator.cloud import Cloud, Kind, Problems, Resource
 from google.cloud import memcache_v1, memorystore_v1, redis_cluster_v1, redis_v1
 
 PROJECT = "emulated-project"
-# What the SDK for Pulumi adds: addresses and its own protection.
+# What the SDK for Pulumi adds: addresses and its own protection; and what Google's package of Redis Cluster does not know yet.
 _ADDRESS = {"project", "location", "region", "name", "instanceId"}
 _OWN = {"deletionPolicy", "deletionProtection"}
+_NEWER = {redis_cluster_v1.Cluster: {"labels", "maintenanceVersion"}}
 _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
 _NETWORK = re.compile(r"(https://.*/)?projects/[^/]+/global/networks/[^/]+")
 
@@ -54,7 +55,7 @@ def _checked(
         for place in ("location", "region"):
             if inputs.get(place) is not None and not _REGION.fullmatch(str(inputs[place])):
                 yield place, f"{inputs[place]!r} is no region of Google's"
-        told = {name: value for name, value in inputs.items() if name not in _ADDRESS | _OWN}
+        told = {name: value for name, value in inputs.items() if name not in _ADDRESS | _OWN | _NEWER.get(message, set())}
         yield from gcp_models.problems(message, told, names)
         yield from rules(inputs)
 

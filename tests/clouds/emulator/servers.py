@@ -16,6 +16,7 @@ import redis
 from certificates import Certified
 from common.waiting import until
 from embedded import rootfs
+from unit.servers import call
 
 _ADMIN = "emulator"
 # Of a cluster's nodes behind the first.
@@ -134,17 +135,17 @@ def _join(place: Place, clients: list[redis.Redis]) -> None:
     for number, client in enumerate(clients):
         if number < place.shards:
             first, last = _SLOTS * number // place.shards, _SLOTS * (number + 1) // place.shards - 1
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
-        client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+            call(client, "CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
+        call(client, "CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
     for port in place.ports[1:]:
-        clients[0].execute_command("CLUSTER", "MEET", place.address, str(port), str(port + 10_000))
+        call(clients[0], "CLUSTER", "MEET", place.address, str(port), str(port + 10_000))
 
     def joined() -> bool:
         return all(client.cluster("INFO")["cluster_known_nodes"] == str(len(clients)) for client in clients)
 
     assert until(joined, _SECONDS, every=0.05), f"the cluster on {place.address} did not form"
     for number, client in enumerate(clients[place.shards :]):
-        client.execute_command("CLUSTER", "REPLICATE", masters[number % place.shards].execute_command("CLUSTER", "MYID"))
+        call(client, "CLUSTER", "REPLICATE", call(masters[number % place.shards], "CLUSTER", "MYID"))
     healthy = until(lambda: all(client.cluster("INFO")["cluster_state"] == "ok" for client in clients), _SECONDS, every=0.05)
     assert healthy, f"the cluster on {place.address} does not serve"
 
@@ -172,10 +173,10 @@ def set_users(place: Place, key: str | None, users: Iterable[tuple[str, str]] = 
     wanted |= {user: ["on", "nopass", *rules.split()] for user, rules in users}
     for port in place.ports:
         client = admin(place, port)
-        for user in set(client.execute_command("ACL", "USERS")) - set(wanted) - {_ADMIN}:
-            client.execute_command("ACL", "DELUSER", user)
+        for user in set(call(client, "ACL", "USERS")) - set(wanted) - {_ADMIN}:
+            call(client, "ACL", "DELUSER", user)
         for user, rules in wanted.items():
-            client.execute_command("ACL", "SETUSER", user, "reset", *rules)
+            call(client, "ACL", "SETUSER", user, "reset", *rules)
         client.close()
 
 
@@ -192,13 +193,13 @@ def follow(place: Place, other: Place | None) -> None:
     """Makes a server a replica of another one, or of none."""
     client = admin(place, place.port)
     if other is None:
-        client.replicaof("NO", "ONE")  # type: ignore[no-untyped-call]
+        client.replicaof("NO", "ONE")
     else:
         # Any authority of the emulator's.
         client.config_set("tls-ca-cert-file", str(place.folder.parent / "authorities.pem"))
         client.config_set("masteruser", _ADMIN)
         client.config_set("masterauth", other.admin_password)
-        client.replicaof(other.address, str(other.port))  # type: ignore[no-untyped-call]
+        client.replicaof(other.address, str(other.port))
         assert until(lambda: client.info("replication")["master_link_status"] == "up", _SECONDS, every=0.05), "the link did not come up"
     client.close()
 
