@@ -8,7 +8,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password clean test test-unit test-engine test-cluster test-faults lint format bench bench-failover environment cluster
+.PHONY: help up preview down status doctor password clean test test-unit test-engine test-cluster test-faults test-long lint format bench bench-failover environment cluster
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ password: ## Print the password of CACHE
 test: lint test-unit test-engine test-cluster ## Run every check
 
 test-unit: environment ## Test without engine and cluster
-	$(PYTEST) tests/unit --numprocesses 2 --dist loadfile
+	$(PYTEST) tests/unit -m "not long" --numprocesses 2 --dist loadfile
 
 test-engine: environment ## Test with the real Pulumi engine
 	$(PYTEST) tests/engine
@@ -50,6 +50,9 @@ test-cluster: environment ## Test on the real embedded cluster
 test-faults: environment ## Test every fault and alert, also those that take long
 	$(PYTEST) tests/cluster/faults
 
+test-long: environment ## Test properties by many more random programs than make test
+	$(PYTEST) tests/unit -m long --numprocesses 2 --dist loadfile
+
 lint: environment ## Check style, types, shell scripts and workflows
 	@tools/lint
 
@@ -57,8 +60,10 @@ format: environment ## Format the Python code
 	$(VENV)/ruff check --fix --quiet .
 	$(VENV)/ruff format .
 
-bench: environment ## Measure against plain pulumi_kubernetes
+bench: environment ## Measure against plain pulumi_kubernetes, and the clients against others
 	$(VENV)/python -m bench
+	$(VENV)/python -m bench.client
+	$(VENV)/python -m bench.memcached_client
 
 bench-failover: environment ## Measure how long clients of a SentinelGroup and of a cluster wait
 	$(VENV)/python -m bench.failover
