@@ -50,8 +50,8 @@ test-cluster: environment ## Test on the real embedded cluster
 test-faults: environment ## Test every fault and alert, also those that take long
 	$(PYTEST) tests/cluster/faults
 
-test-long: environment ## Test at length what test-unit tests briefly
-	$(PYTEST) tests/unit -m long
+test-long: environment ## Test properties by many more random programs than make test
+	$(PYTEST) tests/unit -m long --numprocesses 2 --dist loadfile
 
 lint: environment ## Check style, types, shell scripts and workflows
 	@tools/lint
@@ -60,8 +60,10 @@ format: environment ## Format the Python code
 	$(VENV)/ruff check --fix --quiet .
 	$(VENV)/ruff format .
 
-bench: environment ## Measure against plain pulumi_kubernetes
+bench: environment ## Measure against plain pulumi_kubernetes, and the clients against others
 	$(VENV)/python -m bench
+	$(VENV)/python -m bench.client
+	$(VENV)/python -m bench.memcached_client
 
 bench-failover: environment ## Measure how long clients of a SentinelGroup and of a cluster wait
 	$(VENV)/python -m bench.failover

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from clouds.emulator.azure_servers import stop
+from clouds.emulator.servers import stop
 from common import paths
 from engine.program import Program
 

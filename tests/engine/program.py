@@ -30,7 +30,7 @@ class Program:
     def __init__(self, folder: Path, scratch: Path, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> None:
         self.folder = folder
         self._prefix = prefix
-        self._environment = {**_isolated(scratch), **(environment or {})}
+        self.environment = {**_isolated(scratch), **(environment or {})}
         self.pulumi("stack", "init", STACK)
 
     def pulumi(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,7 @@ class Program:
         with subprocess.Popen(
             words,
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

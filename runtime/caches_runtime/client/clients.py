@@ -8,6 +8,7 @@ import redis.asyncio.cluster
 import redis.cluster
 
 from caches_runtime.client.calls import PIPELINE, Calls
+from caches_runtime.client.sockets import Turn
 
 
 class Cache(redis.Redis):
@@ -32,6 +33,7 @@ class ClusterCache(redis.RedisCluster):
     def __init__(self, calls: Calls, **more: Any) -> None:
         self._calls = calls
         super().__init__(**more)
+        self.nodes_manager._initialization_lock = Turn()  # type: ignore[assignment]
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """One call."""

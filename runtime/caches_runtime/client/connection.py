@@ -4,12 +4,16 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from caches_runtime.ops.migrate.link import Endpoint
 from caches_runtime.ops.tls import context_of
 
-ENGINES = ("redis", "valkey")
+Default = TypeVar("Default")
+SERVERS = ("standalone", "sentinel", "cluster")
+# Every mode that there is a client for, by engine.
+MODES = {"redis": SERVERS, "valkey": SERVERS, "memcached": ("sharded", "standalone")}
+AUTHS = ("iam", "entra", "none")
 
 
 class ConnectionRefusedError(ValueError):
@@ -30,36 +34,54 @@ class Connection:
     master_name: str
     username: str | None
     password: str | None = field(repr=False)
-    needs_password: bool
+    auth: str
+    """iam, entra or none; empty with a password."""
+    provider: str
+    region: str
+    cache_name: str
+    serverless: bool
     tls: bool
     ca_pem: str | None = field(repr=False)
 
+    @property
+    def uses_tokens(self) -> bool:
+        """Whether it is logged in to with a cloud's tokens."""
+        return self.auth in ("iam", "entra")
+
     @classmethod
-    def read(cls, given: Mapping[str, Any], modes: tuple[str, ...]) -> Self:
+    def read(cls, given: Mapping[str, Any]) -> Self:
         """From an export, also of a program in another language (camelCase, numbers as floats). Raises ConnectionRefusedError."""
         if not isinstance(given, Mapping):
             raise ConnectionRefusedError(f"a connection is a mapping of fields, as a cache exports it, and no {type(given).__name__}")
         fields = _Fields(snake_case(given))
-        mode = fields.one_of("mode", modes)
+        engine = fields.one_of("engine", tuple(MODES))
+        mode = fields.one_of("mode", MODES[engine])
         sentinels = fields.endpoints("sentinels") if mode == "sentinel" else ()
         if mode == "sentinel" and not sentinels:
             raise ConnectionRefusedError("sentinels: missing or empty; mode sentinel needs the address of one at least, as HOST:PORT")
         reader = Endpoint(fields.text("reader_host"), fields.port("reader_port")) if fields.has("reader_host") else None
-        auth = fields.text("auth") if fields.has("auth") else ""
-        if auth not in ("", "none"):
-            raise ConnectionRefusedError(f"auth: {auth!r} can't be used yet; give the tokens as `credentials`, and leave auth out")
+        nodes = fields.endpoints("nodes")
+        auth = fields.one_of("auth", AUTHS) if fields.has("auth") else ""
+        if engine == "memcached" and auth not in ("", "none"):
+            raise ConnectionRefusedError(f"auth: {auth!r} is no login of Memcached; it takes username and password, or none")
+        if mode == "sharded" and not nodes:
+            raise ConnectionRefusedError("nodes: missing or empty; mode sharded needs the address of every server, as HOST:PORT")
         return cls(
-            engine=fields.one_of("engine", ENGINES),
+            engine=engine,
             mode=mode,
             host=fields.text("host"),
             port=fields.port("port"),
             reader=reader,
-            nodes=fields.endpoints("nodes"),
+            nodes=nodes,
             sentinels=sentinels,
             master_name=fields.text("master_name") if mode == "sentinel" else "",
-            username=fields.text("username") if fields.has("username") else None,
-            password=fields.text("password") if fields.has("password") else None,
-            needs_password=auth != "none",
+            username=fields.text_or("username", None),
+            password=fields.text_or("password", None),
+            auth=auth,
+            provider=fields.text_or("provider", ""),
+            region=fields.text_or("region", ""),
+            cache_name=fields.text_or("cache_name", ""),
+            serverless=fields.flag("serverless"),
             tls=fields.flag("tls"),
             ca_pem=fields.authority("ca_pem") if fields.has("ca_pem") else None,
         )
@@ -84,6 +106,9 @@ class _Fields:
         if not isinstance(value, str):
             raise ConnectionRefusedError(f"{name}: a {type(value).__name__}, where a text is needed; is the export shown with its secrets?")
         return value
+
+    def text_or(self, name: str, default: Default) -> str | Default:
+        return self.text(name) if self.has(name) else default
 
     def one_of(self, name: str, known: tuple[str, ...]) -> str:
         value = self.text(name)

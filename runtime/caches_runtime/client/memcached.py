@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import unquote_to_bytes
 
+from caches_runtime.client.calls import Call
+from caches_runtime.client.credentials import Credentials
 from caches_runtime.client.memcached_connection import Connection, ReplyError, stored
 from caches_runtime.client.memcached_keys import Key, expiry, legal
 from caches_runtime.client.memcached_servers import servers_of
 from caches_runtime.client.memcached_shard import Result, Shard, ShardAwayError
+from caches_runtime.client.observation import Observed
 from caches_runtime.client.rendezvous import Rendezvous
 
 # Made when needed, so that no part of a call waits for a thread: each ends when its call must.
@@ -31,21 +35,32 @@ class MemcachedClient:
     """
 
     def __init__(
-        self, connection: Mapping[str, Any], *, budget_seconds: float = 0.5, retry_seconds: float = 1.0, changing: Collection[str] = ()
+        self,
+        connection: Mapping[str, Any],
+        *,
+        budget_seconds: float = 0.5,
+        retry_seconds: float = 1.0,
+        changing: Collection[str] = (),
+        credentials: Credentials | None = None,
+        name: str = "caches",
     ) -> None:
         """Connects with the first call. A shard that is away is tried again after `retry_seconds`.
+
+        `credentials` is a path or a function, that has the password for each connection that is made; `name` is the cache's in metrics.
 
         `changing`: nodes that are about to be added or removed, host:port; their keys are not cached until they are in place.
         Raises ValueError for a connection that it can't use.
         """
         if budget_seconds <= 0 or retry_seconds < 0:
             raise ValueError(f"budget_seconds = {budget_seconds}, retry_seconds = {retry_seconds}: must be above 0, and not below 0")
-        servers = {str(server): server for server in servers_of(connection)}
+        servers = {str(server): server for server in servers_of(connection, credentials)}
         if unknown := set(changing) - set(servers):
             raise ValueError(f"changing = {sorted(unknown)}: must be among the nodes, {', '.join(sorted(servers))}")
         if not (rest := set(servers) - set(changing)):
             raise ValueError("changing names every node: at least one must stay")
         self._budget_seconds = budget_seconds
+        first = next(iter(servers.values()))
+        self._about = Observed(name, "memcached", str(connection.get("host") or first.host), int(connection.get("port") or first.port))
         self._changing = frozenset(changing)
         self._homes = Rendezvous(servers)
         self._homes_without = Rendezvous(rest)
@@ -80,9 +95,10 @@ class MemcachedClient:
             if (home := self._homes.node_of(wire)) not in self._changing:
                 parts.setdefault(home, []).append(wire)
         found: dict[bytes, tuple[bytes, int]] = {}
-        for part in self._each({home: _getting(asked) for home, asked in parts.items()}, {}).values():
-            if not isinstance(part, ShardAwayError):
-                found |= part
+        with self._call("GET") as call:
+            for part in self._each(call, {home: _getting(asked) for home, asked in parts.items()}, {}).values():
+                if not isinstance(part, ShardAwayError):
+                    found |= part
         return {key: found[wire] for key, wire in wires.items() if wire in found}
 
     def set(self, key: Key, value: bytes, ttl_seconds: int | None = None) -> None:
@@ -92,7 +108,7 @@ class MemcachedClient:
     def set_many(self, values: Mapping[AnyKey, bytes], ttl_seconds: int | None = None) -> dict[AnyKey, Exception]:
         """Stores values, one request to each shard, all at once. Returns those that were not acknowledged, and why."""
         seconds = expiry(ttl_seconds)
-        return self._write({key: stored(b"set", legal(key), seconds, value) for key, value in values.items()}, (b"STORED",))
+        return self._write("SET", {key: stored(b"set", legal(key), seconds, value) for key, value in values.items()}, (b"STORED",))
 
     def delete(self, key: Key) -> None:
         """Removes a value, or sees that there is none. Raises ShardAwayError: then others may still read it while it lives."""
@@ -100,7 +116,7 @@ class MemcachedClient:
 
     def delete_many(self, keys: Iterable[AnyKey]) -> dict[AnyKey, Exception]:
         """Removes values. Returns those keys that were not acknowledged, and why."""
-        return self._write({key: b"delete %b\r\n" % legal(key) for key in keys}, (b"DELETED", b"NOT_FOUND"))
+        return self._write("DELETE", {key: b"delete %b\r\n" % legal(key) for key in keys}, (b"DELETED", b"NOT_FOUND"))
 
     def add(self, key: Key, value: bytes, ttl_seconds: int | None = None) -> bool:
         """Stores a value if there is none; says whether. Raises ShardAwayError."""
@@ -145,6 +161,14 @@ class MemcachedClient:
         self._connecting.shutdown(wait=False)
         self._asking.shutdown(wait=False)
 
+    def _call(self, command: str) -> AbstractContextManager[Call]:
+        """One that begins now."""
+        return Call(command, self._budget_seconds, self._about)
+
+    def _peer(self, *homes: str) -> tuple[str, int] | None:
+        """Of the one shard that is asked."""
+        return next(((server.host, server.port) for server in (self._shards[home].server for home in homes)), None)
+
     def _tidy(self, name: str, connection: Connection) -> int:
         # By the hash table: unlike a walk through the lists of least recent use, it misses no item that moves meanwhile.
         connection.send(b"lru_crawler metadump hash\r\n")
@@ -163,13 +187,15 @@ class MemcachedClient:
         wire = legal(key)
         if (home := self._homes.node_of(wire)) in self._changing:
             raise ShardAwayError(f"{home} is about to be added or removed: its keys are not cached until it is in place")
-        deadline = time.monotonic() + self._budget_seconds
-        [reply] = self._shards[home].run(lambda connection: connection.ask([command]), [wire], deadline)
-        if problem := _problem(home, reply):
-            raise problem
+        with self._call(command[: command.index(b" ")].decode().upper()) as call:
+            call.peer = self._peer(home)
+            [reply] = self._shards[home].run(lambda connection: connection.ask([command]), [wire], call.deadline)
+            call.problem = _problem(home, reply)
+        if call.problem:
+            raise call.problem
         return reply
 
-    def _write(self, commands: Mapping[AnyKey, bytes], fine: Collection[bytes]) -> dict[AnyKey, Exception]:
+    def _write(self, name: str, commands: Mapping[AnyKey, bytes], fine: Collection[bytes]) -> dict[AnyKey, Exception]:
         parts: dict[str, list[tuple[AnyKey, bytes]]] = {}
         for key, command in commands.items():
             wire = legal(key)
@@ -180,31 +206,26 @@ class MemcachedClient:
             for either in (home, self._homes_without.node_of(wire)):
                 parts.setdefault(either, []).append((key, b"delete %b\r\n" % wire))
         work = {home: _asking([command for _, command in part]) for home, part in parts.items()}
-        replies = self._each(work, {home: [legal(key) for key, _ in part] for home, part in parts.items()})
-        failed: dict[AnyKey, Exception] = {}
-        for home, part in parts.items():
-            answer = replies[home]
-            if isinstance(answer, ShardAwayError):
-                failed |= {key: answer for key, _ in part}
-                continue
-            for (key, _), reply in zip(part, answer, strict=True):
-                if reply not in (*fine, b"DELETED", b"NOT_FOUND"):
-                    failed[key] = _problem(home, reply) or ReplyError(f"{home}: {reply.decode(errors='replace')}")
+        with self._call(name) as call:
+            replies = self._each(call, work, {home: [legal(key) for key, _ in part] for home, part in parts.items()})
+            failed = _failed(parts, replies, fine)
+            call.problem = next(iter(failed.values()), None)
         return failed
 
     def _each(
-        self, work: Mapping[str, Callable[[Connection], Result]], writes: Mapping[str, Collection[bytes]]
+        self, call: Call, work: Mapping[str, Callable[[Connection], Result]], writes: Mapping[str, Collection[bytes]]
     ) -> dict[str, Result | ShardAwayError]:
         """Does the work of each shard, all at once where there are several."""
-        deadline = time.monotonic() + self._budget_seconds
 
         def one(home: str) -> Result | ShardAwayError:
             try:
-                return self._shards[home].run(work[home], writes.get(home, ()), deadline)
+                return self._shards[home].run(work[home], writes.get(home, ()), call.deadline)
             except ShardAwayError as error:
+                call.problem = error
                 return error
 
         if len(work) <= 1:
+            call.peer = self._peer(*work)
             return {home: one(home) for home in work}
         running = {home: self._asking.submit(one, home) for home in work}
         return {home: each.result() for home, each in running.items()}
@@ -216,6 +237,22 @@ def _getting(keys: list[bytes]) -> Callable[[Connection], dict[bytes, tuple[byte
 
 def _asking(commands: list[bytes]) -> Callable[[Connection], list[bytes]]:
     return lambda connection: connection.ask(commands)
+
+
+def _failed(
+    parts: Mapping[str, list[tuple[AnyKey, bytes]]], replies: Mapping[str, list[bytes] | ShardAwayError], fine: Collection[bytes]
+) -> dict[AnyKey, Exception]:
+    """The keys whose writes were not acknowledged, and why."""
+    failed: dict[AnyKey, Exception] = {}
+    for home, part in parts.items():
+        answer = replies[home]
+        if isinstance(answer, ShardAwayError):
+            failed |= {key: answer for key, _ in part}
+            continue
+        for (key, _), reply in zip(part, answer, strict=True):
+            if reply not in (*fine, b"DELETED", b"NOT_FOUND"):
+                failed[key] = _problem(home, reply) or ReplyError(f"{home}: {reply.decode(errors='replace')}")
+    return failed
 
 
 def _problem(home: str, reply: bytes) -> ReplyError | None:

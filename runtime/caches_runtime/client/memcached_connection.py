@@ -5,7 +5,9 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from caches_runtime.client.credentials import Credentials, password_of
 
 _READ_BYTES = 64 * 1024
 # A server that has vanished is noticed after about this long, also by a connection on which nothing is sent.
@@ -27,7 +29,8 @@ class Server:
     host: str
     port: int
     username: str | None = None
-    password: str | None = None
+    password: str | Credentials | None = field(default=None, repr=False)
+    """One that rotates comes from where it is kept, for each connection."""
     context: ssl.SSLContext | None = None
     """With TLS."""
 
@@ -59,7 +62,8 @@ class Connection:
                 self._socket.settimeout(self._left())
                 self._socket = server.context.wrap_socket(self._socket, server_hostname=server.host)
             if server.password is not None:
-                [reply] = self.ask([stored(b"set", b"login", 0, f"{server.username} {server.password}".encode())])
+                password = server.password if isinstance(server.password, str) else password_of(server.password)
+                [reply] = self.ask([stored(b"set", b"login", 0, f"{server.username} {password}".encode())])
                 if reply != b"STORED":
                     raise LoginRefusedError(f"{server} does not let in: {reply.decode()}; check the connection's username and password")
         except BaseException:

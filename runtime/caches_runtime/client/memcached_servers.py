@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from caches_runtime.client.credentials import Credentials
 from caches_runtime.client.memcached_connection import Server
 from caches_runtime.ops.migrate.link import Endpoint
 from caches_runtime.ops.tls import context_of
@@ -11,8 +12,11 @@ from caches_runtime.ops.tls import context_of
 _MODES = ("sharded", "standalone")
 
 
-def servers_of(connection: Mapping[str, Any]) -> list[Server]:
-    """Every shard; with mode standalone the one server, or proxy. Raises ValueError, with what is wrong with the connection."""
+def servers_of(connection: Mapping[str, Any], credentials: Credentials | None = None) -> list[Server]:
+    """Every shard, with the connection's password unless there are credentials; with mode standalone the one server, or proxy.
+
+    Raises ValueError, with what is wrong with the connection.
+    """
     engine, mode = connection.get("engine"), connection.get("mode", "standalone")
     if engine != "memcached":
         raise ValueError(f"connection: engine = {engine!r}: must be 'memcached'")
@@ -24,7 +28,7 @@ def servers_of(connection: Mapping[str, Any]) -> list[Server]:
         raise ValueError(f"connection: {missing} is missing, which mode {mode!r} needs") from None
     if not addresses:
         raise ValueError("connection: nodes is empty: it must name at least one server as host:port")
-    username, password = connection.get("username"), connection.get("password")
+    username, password = connection.get("username"), credentials or connection.get("password")
     if password is not None and not username:
         raise ValueError("connection: password is given, and no username")
     context = None

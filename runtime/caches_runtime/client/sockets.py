@@ -2,13 +2,17 @@
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import redis
 from redis.connection import Connection, SSLConnection
+from redis.exceptions import ClusterDownError, TryAgainError
 from redis.sentinel import SentinelManagedConnection
 
-from caches_runtime.client.calls import PIPELINE, UNDER_WAY
+from caches_runtime.client.calls import PIPELINE, UNDER_WAY, NotServedError
+from caches_runtime.client.logins.tokens import Token, Tokens
 from caches_runtime.ops.tls import context_of
 
 Result = TypeVar("Result")
@@ -32,6 +36,21 @@ def _within(sock: Any, do: Callable[[], Result]) -> Result:
         return do()
     finally:
         sock.settimeout(own)
+
+
+class Turn:
+    """A lock that a thread may take more than once. Waiting for it ends with the call: who holds it has another deadline."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        call = UNDER_WAY.get()
+        if not self._lock.acquire(timeout=max(0.0, call.left) if call else -1):
+            raise redis.TimeoutError("the call's time is over, and another thread is still asking who serves")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class _Socket(socket.socket):
@@ -67,6 +86,8 @@ class BoundedConnection(Connection):
 
     _about: Any = None
     """What is about to be sent."""
+    _token: Token | None = None
+    """What it has logged in with, where that ends."""
 
     def _connect(self) -> socket.socket:
         problem: OSError = OSError("getaddrinfo has no address")
@@ -86,6 +107,29 @@ class BoundedConnection(Connection):
                 made.close()
         raise problem
 
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Logs in, or is not connected."""
+        try:
+            if isinstance(self.credential_provider, Tokens):
+                self._token = self.credential_provider.token()
+            super().on_connect_check_health(check_health)
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise
+
+    def _log_in_anew(self) -> None:
+        """If there is a newer token than when it did."""
+        login = self.credential_provider
+        if not isinstance(login, Tokens) or (token := login.token()) is self._token:
+            return
+        self._token = token
+        self.send_command("AUTH", token.username, token.password, check_health=False)
+        try:
+            self.read_response()
+        except redis.RedisError:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise
+
     def pack_commands(self, commands: Any) -> Any:
         """Those of a pipeline."""
         packed = super().pack_commands(commands)  # type: ignore[no-untyped-call]
@@ -97,13 +141,26 @@ class BoundedConnection(Connection):
         self._about = args[0]
         super().send_command(*args, **kwargs)  # type: ignore[no-untyped-call]
 
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        """An answer. One that redis-py would sleep after, whatever time the call has left, is made another error."""
+        try:
+            return super().read_response(*args, **kwargs)
+        except (ClusterDownError, TryAgainError) as error:
+            call = UNDER_WAY.get()
+            if call is None or call.command == PIPELINE:
+                raise
+            raise NotServedError(str(error)) from error
+
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Connects first: what can't be connected has not sent anything."""
         about = self._about
+        call = UNDER_WAY.get()
         if not self._sock:
             self.connect_check_health(check_health=False)
-        if call := UNDER_WAY.get():
-            call.sends(about)
+        elif call and about != "AUTH":  # what has no call, such as pub/sub, may not be able to
+            self._log_in_anew()
+        if call:
+            call.sends(about, self.host, self.port)
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import pytest
 from caches_runtime.client import connect, connect_async
 
 Connects = Callable[..., Any]
@@ -68,3 +70,11 @@ class Blocking:
 
 
 BOTH: dict[str, Connects] = {"threads": Blocking, "asyncio": Waiting}
+
+
+def fails_in(error: type[Exception], do: Callable[[], Any]) -> float:
+    """Seconds until it fails so."""
+    began = time.monotonic()
+    with pytest.raises(error):
+        do()
+    return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""A network that delivers late: passes connections on to a server, and can hold back what clients have sent on those that are open."""
+"""A network that delivers late: passes connections on to a server, and can hold back what comes on those that are open."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ class Relay:
         self._server = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.node = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._gates: list[threading.Event] = []
+        self._requests: list[threading.Event] = []
+        self._answers: list[threading.Event] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hold(self) -> None:
-        """From now on, what comes on connections that are open waits; new ones pass."""
-        for gate in self._gates:
+        """From now on, what clients send on connections that are open waits; new ones pass."""
+        for gate in self._requests:
+            gate.clear()
+
+    def hold_answers(self) -> None:
+        """The same for what the server sends."""
+        for gate in self._answers:
             gate.clear()
 
     def release(self) -> None:
         """Delivers it."""
-        for gate in self._gates:
+        for gate in self._requests + self._answers:
             gate.set()
 
     def close(self) -> None:
@@ -38,12 +44,11 @@ class Relay:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._server)
-                always, gate = threading.Event(), threading.Event()
-                always.set()
-                gate.set()
-                self._gates.append(gate)
-                for way in ((client, server, gate), (server, client, always)):
-                    threading.Thread(target=_pass_on, args=way, daemon=True).start()
+                for source, target, gates in ((client, server, self._requests), (server, client, self._answers)):
+                    gate = threading.Event()
+                    gate.set()
+                    gates.append(gate)
+                    threading.Thread(target=_pass_on, args=(source, target, gate), daemon=True).start()
 
 
 def _pass_on(source: socket.socket, target: socket.socket, gate: threading.Event) -> None:

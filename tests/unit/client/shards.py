@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from caches_runtime.client.memcached import MemcachedClient
 from certificates import Certified
+from common.waiting import until
 from unit.warmup.servers import Memcached, memcached_process
 
 BUDGET_SECONDS = 1.5
@@ -32,8 +34,11 @@ class Shards:
         return self._closing.enter_context(MemcachedClient(connection, retry_seconds=retry_seconds, **options))
 
     def send(self, node: str, number: signal.Signals) -> None:
-        """Sends the process of a node a signal."""
-        self.processes[node].process.send_signal(number)
+        """Sends the process of a node a signal; one that is stopped has stopped then, with all its threads."""
+        process = self.processes[node].process
+        process.send_signal(number)
+        if number is signal.SIGSTOP:
+            assert until(lambda: _has_stopped(process.pid), 10, every=0.001)
 
     def kill(self, node: str) -> None:
         """Kills it, and waits until it is gone."""
@@ -47,6 +52,11 @@ class Shards:
     def _start(self, host: str) -> None:
         started = self._closing.enter_context(memcached_process("-m", "64", host=host, **self._options))
         self.processes[started.connection["nodes"][0]] = started
+
+
+def _has_stopped(process: int) -> bool:
+    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{process}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 @contextmanager
