@@ -3,11 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import pulumi
 import pulumi_azure_native as azure_native
-from pulumi_caches.azure import AzureCacheForRedis, AzureManagedRedis, AzureNetwork
+from pulumi_caches.azure import AzureCacheForRedis, AzureManagedRedis, AzureNetwork, AzureNetworkArgs
 
 from stacks import settings
 
@@ -44,7 +44,7 @@ def deploy() -> None:
         raise pulumi.RunError(f"caches:network has {', '.join(networks)}: there can be one; give other caches their azure_subnet_id")
     opts = pulumi.ResourceOptions(provider=_provider(config.get("azure_subscription")))
     region = {"region": config["region"]} if "region" in config else {}
-    made_networks = [AzureNetwork(name, {**region, **(args or {})}, opts) for name, args in networks.items()]
+    made_networks = [AzureNetwork(name, cast(AzureNetworkArgs, {**region, **(args or {})}), opts) for name, args in networks.items()]
     made = {}
     previous: dict[str, list[pulumi.Resource]] = {}
     for cache, key, args in caches:

@@ -52,4 +52,5 @@ class Emulated(Program):
     def end(self) -> None:
         """Ends every server that is left."""
         for resource in self.resources().values():
-            stop([*resource["hidden"].get("processes", []), *resource["hidden"].get("reader", [])])
+            for what in ("processes", "reader", "replicator"):
+                stop(resource["hidden"].get(what, []))

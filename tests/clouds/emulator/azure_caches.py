@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from certificates import certify
-from clouds.emulator import azure_geo, azure_servers
-from clouds.emulator.azure_servers import Place
+from clouds.emulator import azure_geo, servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
+from clouds.emulator.servers import Place
 
+ENTERPRISE_PORT = 10_000
+CLASSIC_PORT = 6380
 # Of a cluster; the real service has more with larger sizes.
 _SHARDS = 2
 _EVERYTHING = "~* &* +@all"
@@ -30,8 +32,8 @@ def make_database(cloud: Cloud, resource: Resource) -> None:
         "appendonly": "yes" if persistence.get("aofEnabled") else "no",
     }
     shards = _SHARDS if inputs.get("clusteringPolicy", "OSSCluster") == "OSSCluster" else 0
-    _serve(cloud, resource, azure_servers.ENTERPRISE_PORT, shards, settings, tls=inputs.get("clientProtocol") != "Plaintext")
-    resource.outputs |= {"redisVersion": "8.0", "resourceState": "Running", "port": azure_servers.ENTERPRISE_PORT}
+    _serve(cloud, resource, ENTERPRISE_PORT, shards, settings, tls=inputs.get("clientProtocol") != "Plaintext")
+    resource.outputs |= {"redisVersion": "8.0", "resourceState": "Running", "port": ENTERPRISE_PORT}
     resource.hidden["keys_on"] = inputs.get("accessKeysAuthentication") == "Enabled"
     _admit(cloud, resource)
     _replicate(cloud, [*_others(cloud, resource), resource])
@@ -60,7 +62,7 @@ def _replicate(cloud: Cloud, members: list[Resource], running: Iterable[int] = (
     if not members or (group := _group(members[-1])) is None:
         return
     before = [*running, *(process for member in members for process in member.hidden.pop("replicator", []))]
-    places = [(_place(cloud, member), bool(member.hidden["shape"]["shards"])) for member in members]
+    places = [_place(cloud, member) for member in members]
     members[-1].hidden["replicator"] = azure_geo.replicate(cloud.folder / f"group-{group}", places, before)
     for member in members:
         member.outputs["geoReplication"]["linkedDatabases"] = [{"id": each.id, "state": "Linked"} for each in members]
@@ -74,10 +76,10 @@ def make_cache(cloud: Cloud, resource: Resource) -> None:
     settings = {"maxmemory-policy": configuration.get("maxmemoryPolicy", "volatile-lru")}
     if events := configuration.get("notifyKeyspaceEvents"):
         settings["notify-keyspace-events"] = events
-    _serve(cloud, resource, azure_servers.CLASSIC_PORT, inputs.get("shardCount") or 0, settings, tls=True)
+    _serve(cloud, resource, CLASSIC_PORT, inputs.get("shardCount") or 0, settings, tls=True)
     resource.outputs |= {
-        "hostName": azure_servers.address_of(resource.id),
-        "sslPort": azure_servers.CLASSIC_PORT,
+        "hostName": servers.address_of(resource.id),
+        "sslPort": CLASSIC_PORT,
         "port": 6379,
         "redisVersion": "6.0",
         "type": "Microsoft.Cache/Redis",
@@ -104,13 +106,13 @@ def _serve(cloud: Cloud, resource: Resource, port: int, shards: int, settings: d
     hidden.setdefault("admin_password", secrets.token_urlsafe(32))
     shape = {"shards": shards, "tls": tls, "port": port}
     if hidden.get("processes") and hidden["shape"] == shape:
-        azure_servers.configure(_place(cloud, resource), shards, settings)
+        servers.configure(_place(cloud, resource), settings)
         return
-    azure_servers.stop(hidden.get("processes", []))
+    servers.stop(hidden.get("processes", []))
     hidden["shape"] = shape
     place = _place(cloud, resource)
     certified = certify(f"IP:{place.address}")
-    hidden["processes"] = azure_servers.start(place, certified, shards=shards, settings=settings)
+    hidden["processes"] = servers.start(place, certified, settings)
     # For clients of this machine, who know no authority of Azure's here.
     with (cloud.folder / "authorities.pem").open("a") as authorities:
         authorities.write(certified.authority_pem)
@@ -119,9 +121,10 @@ def _serve(cloud: Cloud, resource: Resource, port: int, shards: int, settings: d
 def _place(cloud: Cloud, resource: Resource) -> Place:
     # A database's address is that of its machines.
     machines = resource.id.partition("/databases/")[0]
-    address = azure_servers.address_of(machines)
+    address = servers.address_of(machines)
     shape = resource.hidden["shape"]
-    return Place(cloud.folder / address, address, shape["port"], shape["tls"], resource.hidden["admin_password"])
+    password = resource.hidden["admin_password"]
+    return Place(cloud.folder / address, address, shape["port"], shape["tls"], password, shards=shape["shards"])
 
 
 def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, gone: bool = False) -> None:
@@ -135,7 +138,7 @@ def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, go
         # Azure has an operation of its own for that.
         users = [(user, f"{rules} -flushall -flushdb") for user, rules in users]
     key = cache.hidden["keys"]["primaryKey"] if cache.hidden["keys_on"] else None
-    azure_servers.set_users(_place(cloud, cache), cache.hidden["shape"]["shards"], key, users)
+    servers.set_users(_place(cloud, cache), key, users)
 
 
 def _user(cloud: Cloud, cache: Resource, assignment: Resource) -> tuple[str, str]:
@@ -170,7 +173,7 @@ def take_access(cloud: Cloud, assignment: Resource) -> None:
 
 def end(cloud: Cloud, resource: Resource) -> None:
     """Ends a cache's servers."""
-    azure_servers.stop(resource.hidden.get("processes", []))
+    servers.stop(resource.hidden.get("processes", []))
 
 
 def _linked(cloud: Cloud, inputs: dict[str, Any], primary_id: str) -> tuple[Resource, Resource]:
@@ -185,7 +188,7 @@ def link(cloud: Cloud, resource: Resource) -> None:
     primary, secondary = _linked(cloud, resource.inputs, resource.id.partition("/linkedServers/")[0])
     if any(each.hidden["shape"]["shards"] for each in (primary, secondary)):
         raise ConflictError("linkedRedisCacheId: clusters are not linked by the emulator")
-    azure_servers.follow(_place(cloud, secondary), _place(cloud, primary))
+    servers.follow(_place(cloud, secondary), _place(cloud, primary))
     host = primary.outputs["hostName"]
     resource.outputs |= {"primaryHostName": host, "geoReplicatedPrimaryHostName": host}
 
@@ -193,7 +196,7 @@ def link(cloud: Cloud, resource: Resource) -> None:
 def unlink(cloud: Cloud, resource: Resource) -> None:
     """Lets it be a cache of its own."""
     _, secondary = _linked(cloud, resource.inputs, resource.id.partition("/linkedServers/")[0])
-    azure_servers.follow(_place(cloud, secondary), None)
+    servers.follow(_place(cloud, secondary), None)
 
 
 def list_database_keys(cloud: Cloud, args: dict[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from azure.mgmt.redisenterprise.operations import _access_policy_assignment_oper
 from azure.mgmt.redisenterprise.operations import _databases_operations as databases
 from azure.mgmt.redisenterprise.operations import _redis_enterprise_operations as clusters
 from clouds.emulator import azure_caches, azure_models, azure_network, azure_rules
-from clouds.emulator.azure_servers import address_of
 from clouds.emulator.cloud import Cloud, Kind, Problems, Resource
+from clouds.emulator.servers import address_of
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000000"
 _PREFIX = "azure-native"
@@ -183,7 +183,7 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
-INVOKES = {
+INVOKES: dict[str, Callable[[Cloud, dict[str, Any]], dict[str, Any]]] = {
     f"{_PREFIX}:redisenterprise:listDatabaseKeys": azure_caches.list_database_keys,
     f"{_PREFIX}:redis:listRedisKeys": azure_caches.list_redis_keys,
 }

@@ -18,7 +18,7 @@ from common.waiting import until
 from embedded import rootfs
 from unit.servers import call
 
-_ADMIN = "emulator"
+ADMIN = "emulator"
 # Of a cluster's nodes behind the first.
 _NODE_PORT = 8500
 _SLOTS = 16_384
@@ -68,6 +68,8 @@ def start(place: Place, certified: Certified, settings: dict[str, str]) -> list[
 
 def _start(place: Place, port: int, settings: dict[str, str]) -> int:
     folder = place.folder
+    data = folder / str(port)
+    data.mkdir(exist_ok=True)
     tls = {
         "port": "0",
         "tls-port": str(port),
@@ -80,21 +82,20 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
     }
     configuration = {
         "bind": place.address,
-        "dir": str(folder),
+        "dir": str(data),
         "save": '""',
         "protected-mode": "no",
         "logfile": str(folder / f"{port}.log"),
         **(tls if place.tls else {"port": str(port)}),
         **settings,
-        f"user {_ADMIN}": f"on >{place.admin_password} ~* &* +@all",
+        f"user {ADMIN}": f"on >{place.admin_password} ~* &* +@all",
     }
     if place.shards:
         configuration |= {"cluster-enabled": "yes", "cluster-config-file": f"nodes-{port}.conf", "cluster-port": str(port + 10_000)}
         configuration |= {"cluster-announce-ip": place.address, **({"tls-cluster": "yes"} if place.tls else {})}
     file = folder / f"{port}.conf"
     file.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
-    # A session of its own: it outlives the plugin, as a cache does.
-    process = subprocess.Popen([*_program(f"{place.engine}-server"), str(file)], stdin=subprocess.DEVNULL, start_new_session=True)
+    process = _spawn([*_program(f"{place.engine}-server"), str(file)])
     client = admin(place, port)
     answers = until(lambda: process.poll() is not None or _answers(client), _SECONDS, every=0.02)
     client.close()
@@ -107,7 +108,7 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
 def start_memcached(address: str, port: int, memory_mib: int) -> int:
     """Starts one server of Memcached, and returns its process."""
     command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(port), "-m", str(memory_mib)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = _spawn(command)
 
     def listens() -> bool:
         with socket.socket() as tried:
@@ -117,6 +118,12 @@ def start_memcached(address: str, port: int, memory_mib: int) -> int:
         stop([process.pid])
         raise RuntimeError(f"a Memcached on {address}:{port} did not start")
     return process.pid
+
+
+def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
+    """In a session of its own, and without a pipe of the engine's: it outlives the plugin, as a cache does."""
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
 
 
 def _program(name: str) -> list[str]:
@@ -153,7 +160,7 @@ def _join(place: Place, clients: list[redis.Redis]) -> None:
 def admin(place: Place, port: int) -> redis.Redis:
     """A client of the emulator's own user."""
     trust: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(place.folder / "ca.crt")} if place.tls else {}
-    return redis.Redis(place.address, port, username=_ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
+    return redis.Redis(place.address, port, username=ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
 
 
 def _answers(client: redis.Redis) -> bool:
@@ -173,7 +180,7 @@ def set_users(place: Place, key: str | None, users: Iterable[tuple[str, str]] = 
     wanted |= {user: ["on", "nopass", *rules.split()] for user, rules in users}
     for port in place.ports:
         client = admin(place, port)
-        for user in set(call(client, "ACL", "USERS")) - set(wanted) - {_ADMIN}:
+        for user in set(call(client, "ACL", "USERS")) - set(wanted) - {ADMIN}:
             call(client, "ACL", "DELUSER", user)
         for user, rules in wanted.items():
             call(client, "ACL", "SETUSER", user, "reset", *rules)
@@ -197,7 +204,7 @@ def follow(place: Place, other: Place | None) -> None:
     else:
         # Any authority of the emulator's.
         client.config_set("tls-ca-cert-file", str(place.folder.parent / "authorities.pem"))
-        client.config_set("masteruser", _ADMIN)
+        client.config_set("masteruser", ADMIN)
         client.config_set("masterauth", other.admin_password)
         client.replicaof(other.address, str(other.port))
         assert until(lambda: client.info("replication")["master_link_status"] == "up", _SECONDS, every=0.05), "the link did not come up"
