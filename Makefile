@@ -60,10 +60,13 @@ format: environment ## Format the Python code
 	$(VENV)/ruff check --fix --quiet .
 	$(VENV)/ruff format .
 
-bench: environment ## Measure against plain pulumi_kubernetes, and the clients against others
+bench: environment ## Measure against plain pulumi_kubernetes, and what the runtime does against others
 	$(VENV)/python -m bench
 	$(VENV)/python -m bench.client
 	$(VENV)/python -m bench.memcached_client
+	$(VENV)/python -m bench.patterns
+	$(VENV)/python -m bench.tiers
+	$(VENV)/python -m bench.replicate
 
 bench-failover: environment ## Measure how long clients of a SentinelGroup and of a cluster wait
 	$(VENV)/python -m bench.failover

@@ -48,9 +48,9 @@ class Listener(threading.Thread):
         self._connection = connection
         self._closed = False
         self._caught_up = threading.Event()
-        self._connection.send_command("PSUBSCRIBE", _CHANNEL + b"*")
-        self._connection.read_response(disable_decoding=True)
-        self._connection._sock.settimeout(_LOOK_SECONDS)
+        # Its own from the first answer on: events may come right behind that.
+        self._reader = hiredis.Reader(replyError=connection._parser.parse_error, notEnoughData=_MORE)
+        self._subscribe()
         self.start()
 
     def run(self) -> None:
@@ -75,27 +75,38 @@ class Listener(threading.Thread):
         if not self._caught_up.wait(self.link.endpoint.answer_seconds) and self.lost is None:
             raise redis.TimeoutError(f"{self.link.endpoint} tells nothing")
 
+    def _subscribe(self) -> None:
+        self._connection.send_command("PSUBSCRIBE", _CHANNEL + b"*")
+        while (reply := self._reader.gets()) is _MORE:
+            self._receive()
+        if isinstance(reply, Exception):
+            self._connection.disconnect()
+            raise reply
+        self._connection._sock.settimeout(_LOOK_SECONDS)
+
+    def _receive(self) -> None:
+        received = self._connection._sock.recv(_READ_BYTES)
+        if not received:
+            raise redis.ConnectionError(f"{self.link.endpoint} has closed the connection")
+        self._reader.feed(received)
+
     def _hear(self) -> None:
-        reader = hiredis.Reader(notEnoughData=_MORE)
         heard = time.monotonic()
         while not self._closed:
+            self._note()
             try:
-                received = self._connection._sock.recv(_READ_BYTES)
+                self._receive()
             except TimeoutError:
                 # An answer shows that the other side is still there; firewalls forget connections that are silent.
                 if time.monotonic() - heard > self.link.endpoint.answer_seconds:
                     raise
                 self._connection.send_command("PING")
-                continue
-            if not received:
-                raise redis.ConnectionError(f"{self.link.endpoint} has closed the connection")
-            heard = time.monotonic()
-            reader.feed(received)
-            self._note(reader)
+            else:
+                heard = time.monotonic()
 
-    def _note(self, reader: hiredis.Reader) -> None:
+    def _note(self) -> None:
         keys = []
-        while (message := reader.gets()) is not _MORE:
+        while (message := self._reader.gets()) is not _MORE:
             if isinstance(message, list) and message[0] == b"pmessage":
                 _, _, channel, key = message
                 if key.startswith(RESERVED):

@@ -139,7 +139,6 @@ class _Attempt:
                     values.contents(site, [keys[n] for n in group], [heads[n] for n in group], field_expiry=self._session.field_expiry)
                     for site, heads in zip(self._sites, all_heads, strict=True)
                 ]
-                self._paces[1].wait(sum(head.size for heads in all_heads for n in group if (head := heads[n])))
                 self._decide([keys[n] for n in group], found, changes)
         except BaseException:
             self._run._backlog.give_back(changes)
@@ -147,6 +146,8 @@ class _Attempt:
         now = time.monotonic()
         for change in changes.values():
             self._run.metrics.changes.observe(now - change.since)
+        # Never between reading and writing, while clients go on.
+        self._paces[1].wait(sum(head.size for heads in all_heads for head in heads if head))
 
     def _decide(self, keys: list[bytes], found: list[list[Found]], changes: dict[bytes, Change]) -> None:
         notes = self._notes.get(keys)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -49,6 +51,29 @@ def test_a_key_that_is_written_and_deleted_over_and_over_ends_as_it_is(tmp_path:
         assert alike(one.client(), other.client())
         # Nothing comes back once all is quiet.
         assert not until(lambda: not equal(one.client(), other.client()), 0.5, every=0.05)
+
+
+def test_it_begins_while_clients_write(tmp_path: Path) -> None:
+    with server("redis", EVENTS) as one, server("redis") as other:
+        sites, ended = of(tmp_path, one=one, other=other), threading.Event()
+
+        def write() -> None:
+            with one.client() as client:
+                while not ended.is_set():
+                    client.mset({f"key{number}": time.monotonic() for number in range(200)})
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        try:
+            for _ in range(5):
+                with sites.replicating():
+                    pass
+        finally:
+            ended.set()
+            writing.join()
+        with sites.replicating():
+            assert alike(one.client(), other.client())
+        assert not any("starting over" in line for line in sites.said)
 
 
 def test_an_emptied_database_is_seen_by_the_sweep_and_other_peoples_keys_stay(tmp_path: Path) -> None:
