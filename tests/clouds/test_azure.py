@@ -159,7 +159,7 @@ def test_caches_of_a_group_follow_each_other(trusting: Emulated) -> None:
     here.set("from", "here")
     there.set("back", "there")
     assert until(lambda: (there.get("from"), here.get("back")) == (b"here", b"there"), 60, every=0.1)
-    with pytest.raises(redis.exceptions.NoPermissionError):
+    with pytest.raises(redis.ResponseError):
         here.flushall()
     here.close()
     there.close()

@@ -101,6 +101,8 @@ def _hyphens(policy: str) -> str:
 
 
 def _serve(cloud: Cloud, resource: Resource, port: int, shards: int, settings: dict[str, str], *, tls: bool) -> None:
+    # Azure has an operation of its own to empty a group.
+    without = {"rename-command FLUSHALL": '""', "rename-command FLUSHDB": '""'} if _group(resource) else {}
     hidden = resource.hidden
     hidden.setdefault("keys", {"primaryKey": secrets.token_urlsafe(32), "secondaryKey": secrets.token_urlsafe(32)})
     hidden.setdefault("admin_password", secrets.token_urlsafe(32))
@@ -112,7 +114,7 @@ def _serve(cloud: Cloud, resource: Resource, port: int, shards: int, settings: d
     hidden["shape"] = shape
     place = _place(cloud, resource)
     certified = certify(f"IP:{place.address}")
-    hidden["processes"] = servers.start(place, certified, settings)
+    hidden["processes"] = servers.start(place, certified, {**settings, **without})
     # For clients of this machine, who know no authority of Azure's here.
     with (cloud.folder / "authorities.pem").open("a") as authorities:
         authorities.write(certified.authority_pem)
@@ -134,9 +136,6 @@ def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, go
     if changed is not None and not gone:
         inside.append(changed)
     users = [_user(cloud, cache, assignment) for assignment in inside]
-    if _group(cache):
-        # Azure has an operation of its own for that.
-        users = [(user, f"{rules} -flushall -flushdb") for user, rules in users]
     key = cache.hidden["keys"]["primaryKey"] if cache.hidden["keys_on"] else None
     servers.set_users(_place(cloud, cache), key, users)
 
