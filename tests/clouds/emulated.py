@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from clouds.emulator.servers import stop
+from common import paths
 from engine.program import Program
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,9 @@ class Emulated(Program):
         project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
         project["plugins"] = {"providers": [{"name": provider, "path": str(PLUGINS), "version": VERSIONS[provider]}]}
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
-        super().__init__(folder, scratch, {"CACHES_EMULATOR": str(self.cloud.parent), "PYTHONPATH": str(CHECKOUT), **variables})
+        # The emulator's servers are in the cache of builds.
+        shared = {"CACHES_EMULATOR": str(self.cloud.parent), "PYTHONPATH": str(CHECKOUT), "XDG_CACHE_HOME": str(paths.cache().parent)}
+        super().__init__(folder, scratch, {**shared, **variables})
         self.pulumi("config", "set", "caches:topology", topology)
 
     def configure(self, **keys: Any) -> None:
