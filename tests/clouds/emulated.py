@@ -30,9 +30,9 @@ class Emulated(Program):
         project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
         project["plugins"] = {"providers": [{"name": provider, "path": str(PLUGINS), "version": VERSIONS[provider]}]}
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
-        # What was built is found again, although the home folder is another one.
-        found = {"XDG_CACHE_HOME": str(paths.cache().parent), "PYTHONPATH": str(CHECKOUT)}
-        super().__init__(folder, scratch, {"CACHES_EMULATOR": str(self.cloud.parent), **found, **variables})
+        # The emulator's servers are in the cache of builds.
+        shared = {"CACHES_EMULATOR": str(self.cloud.parent), "PYTHONPATH": str(CHECKOUT), "XDG_CACHE_HOME": str(paths.cache().parent)}
+        super().__init__(folder, scratch, {**shared, **variables})
         self.pulumi("config", "set", "caches:topology", topology)
 
     def configure(self, **keys: Any) -> None:

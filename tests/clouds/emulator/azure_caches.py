@@ -65,7 +65,8 @@ def _replicate(cloud: Cloud, members: list[Resource], running: Iterable[int] = (
     places = [_place(cloud, member) for member in members]
     members[-1].hidden["replicator"] = azure_geo.replicate(cloud.folder / f"group-{group}", places, before)
     for member in members:
-        member.outputs["geoReplication"]["linkedDatabases"] = [{"id": each.id, "state": "Linked"} for each in members]
+        linked = [{"id": each.id, "state": "Linked"} for each in members]
+        member.outputs["geoReplication"] = {"groupNickname": group, "linkedDatabases": linked}
         cloud.save(member)
 
 

@@ -24,7 +24,7 @@ def make_valkey(cloud: Cloud, resource: Resource) -> None:
     tls = inputs.get("transitEncryptionMode") == "SERVER_AUTHENTICATION"
     _serve(cloud, resource, "valkey", PORT, _settings(inputs, "engineConfigs"), tls=tls, shards=shards, replicas=min(replicas, 1))
     _admit(cloud, resource, _token(cloud) if iam else None)
-    host = address_of(resource.id)
+    host = address_of(cloud.folder, resource.id)
     outputs = {"state": "ACTIVE", "uid": resource.hidden["uid"], "name": resource.id, "managedServerCas": _authorities(resource, tls)}
     if clustered:
         outputs["discoveryEndpoints"] = [{"address": host, "port": PORT, "network": _network(inputs)}]
@@ -49,7 +49,7 @@ def make_redis_cluster(cloud: Cloud, resource: Resource) -> None:
         "state": "ACTIVE",
         "uid": resource.hidden["uid"],
         "managedServerCas": _authorities(resource, tls),
-        "discoveryEndpoints": [{"address": address_of(resource.id), "port": PORT, "pscConfig": inputs["pscConfigs"][0]}],
+        "discoveryEndpoints": [{"address": address_of(cloud.folder, resource.id), "port": PORT, "pscConfig": inputs["pscConfigs"][0]}],
     }
 
 
@@ -61,7 +61,7 @@ def make_redis_instance(cloud: Cloud, resource: Resource) -> None:
     _serve(cloud, resource, "redis", port, _settings(inputs, "redisConfigs"), tls=tls)
     password = resource.hidden.setdefault("password", secrets.token_urlsafe(27)) if inputs.get("authEnabled") else None
     _admit(cloud, resource, password)
-    outputs: dict[str, Any] = {"host": address_of(resource.id), "port": port, "authString": password or ""}
+    outputs: dict[str, Any] = {"host": address_of(cloud.folder, resource.id), "port": port, "authString": password or ""}
     outputs["serverCaCerts"] = [{"cert": resource.hidden["authority_pem"], "sha1Fingerprint": "", "serialNumber": ""}] if tls else []
     if inputs.get("readReplicasMode") == "READ_REPLICAS_ENABLED":
         outputs |= {"readEndpoint": _reader(cloud, resource, "redis", port, tls=tls), "readEndpointPort": port}
@@ -70,7 +70,7 @@ def make_redis_instance(cloud: Cloud, resource: Resource) -> None:
 
 def make_memcached(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a Memorystore for Memcached."""
-    addresses = [address_of(f"{resource.id}/{number}") for number in range(resource.inputs["nodeCount"])]
+    addresses = [address_of(cloud.folder, f"{resource.id}/{number}") for number in range(resource.inputs["nodeCount"])]
     running: dict[str, int] = resource.hidden.setdefault("nodes", {})
     servers.stop(running.pop(gone) for gone in set(running) - set(addresses))
     for address in addresses:
@@ -109,14 +109,14 @@ def _serve(
 
 
 def _place(cloud: Cloud, resource: Resource, address: str = "") -> Place:
-    address = address or address_of(resource.id)
+    address = address or address_of(cloud.folder, resource.id)
     shape = resource.hidden["shape"]
     return Place(cloud.folder / address, address, admin_password=resource.hidden["admin_password"], **shape)
 
 
 def _reader(cloud: Cloud, resource: Resource, engine: str, port: int, *, tls: bool) -> str:
     """A replica behind an address of its own."""
-    address = address_of(f"{resource.id}/reader")
+    address = address_of(cloud.folder, f"{resource.id}/reader")
     place = _place(cloud, resource, address)
     if not resource.hidden.get("reader"):
         certified = certify(f"IP:{address}")

@@ -46,9 +46,9 @@ class Place:
         return [self.port, *(_NODE_PORT + number for number in range(1, self.shards * (1 + self.replicas)))]
 
 
-def address_of(cache_id: str) -> str:
-    """A loopback address for a cache. All of 127.0.0.0/8 is this machine."""
-    number = int.from_bytes(hashlib.sha256(cache_id.lower().encode()).digest()[:3]) | 1 << 23
+def address_of(cloud: Path, cache_id: str) -> str:
+    """A loopback address for a cache, in each cloud another one. All of 127.0.0.0/8 is this machine."""
+    number = int.from_bytes(hashlib.sha256(f"{cloud} {cache_id.lower()}".encode()).digest()[:3]) | 1 << 23
     return f"127.{number >> 16}.{number >> 8 & 255}.{number & 255 or 1}"
 
 
@@ -95,7 +95,7 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
         configuration |= {"cluster-announce-ip": place.address, **({"tls-cluster": "yes"} if place.tls else {})}
     file = folder / f"{port}.conf"
     file.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
-    process = _spawn([*_program(f"{place.engine}-server"), str(file)])
+    process = _run([*_program(f"{place.engine}-server"), str(file)])
     client = admin(place, port)
     answers = until(lambda: process.poll() is not None or _answers(client), _SECONDS, every=0.02)
     client.close()
@@ -108,7 +108,7 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
 def start_memcached(address: str, port: int, memory_mib: int) -> int:
     """Starts one server of Memcached, and returns its process."""
     command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(port), "-m", str(memory_mib)]
-    process = _spawn(command)
+    process = _run(command)
 
     def listens() -> bool:
         with socket.socket() as tried:
@@ -120,8 +120,8 @@ def start_memcached(address: str, port: int, memory_mib: int) -> int:
     return process.pid
 
 
-def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
-    """In a session of its own, and without a pipe of the engine's: it outlives the plugin, as a cache does."""
+def _run(command: list[str]) -> subprocess.Popen[bytes]:
+    """In a session of its own, and with none of the plugin's files: it outlives the plugin, as a cache does."""
     nothing = subprocess.DEVNULL
     return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
 
