@@ -96,7 +96,7 @@ def test_is_refused_before_anything_is_registered(args: dict[str, Any], message:
 
 def made(**args: Any) -> mocks.Registered:
     given = cast(AzureCacheForRedisArgs, {**NEEDED, **args})
-    answers = {"cache": {"sslPort": 6380}, "azure-native:redis:listRedisKeys": {"primaryKey": "key"}}
+    answers: dict[str, dict[str, Any]] = {"cache": {"sslPort": 6380}, "azure-native:redis:listRedisKeys": {"primaryKey": "key"}}
     return mocks.run(lambda: AzureCacheForRedis("cache", given) and None, answers=answers)
 
 
@@ -202,7 +202,7 @@ def test_the_connection_says_how_to_get_in(args: dict[str, Any], said: dict[str,
         cache = AzureCacheForRedis("cache", cast(AzureCacheForRedisArgs, {**NEEDED, **args}))
         return pulumi.Output.unsecret(cache.connection).apply(found.append)
 
-    answers = {"cache": {"hostName": "cache.redis.cache.windows.net", "sslPort": 6380}}
+    answers: dict[str, dict[str, Any]] = {"cache": {"hostName": "cache.redis.cache.windows.net", "sslPort": 6380}}
     mocks.run(program, answers={**answers, "azure-native:redis:listRedisKeys": {"primaryKey": "key"}})
     always = {"engine": "redis", "host": "cache.redis.cache.windows.net", "port": 6380, "tls": True, "provider": "azure"}
     assert found == [{**always, "region": "westeurope", **said}]
@@ -211,7 +211,7 @@ def test_the_connection_says_how_to_get_in(args: dict[str, Any], said: dict[str,
 def test_a_lower_tier_is_refused_and_a_higher_one_is_not() -> None:
     def changed(tier: str) -> mocks.Registered:
         args = cast(AzureCacheForRedisArgs, {**NEEDED, "azure_cache_tier": tier})
-        answers = {"cache": {"sslPort": 6380}, "cache-made-as": {"output": {"azure_cache_tier": "standard"}}}
+        answers: dict[str, dict[str, Any]] = {"cache": {"sslPort": 6380}, "cache-made-as": {"output": {"azure_cache_tier": "standard"}}}
         return mocks.run(lambda: AzureCacheForRedis("cache", args) and None, answers=answers)
 
     assert changed("premium").named("Redis")

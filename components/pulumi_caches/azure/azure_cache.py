@@ -56,3 +56,32 @@ class WayIn:
         if self.purpose:
             connection["purpose"] = self.purpose.value
         return connection
+
+
+class AzureCache(pulumi.ComponentResource):
+    """What both components export."""
+
+    connection: pulumi.Output[Connection]
+    """How to reach the cache: what monitoring, backup and clients take. Known when it is made. Secret."""
+    cache_id: pulumi.Output[str]
+    """Azure's resource id."""
+    resource_group_name: pulumi.Output[str]
+    """Resource group that it is in."""
+    monthly_cost: pulumi.Output[str]
+    """What its servers cost in a month at list price, in words, where that is known."""
+
+    def _export(
+        self, connection: pulumi.Output[Connection], cache_id: pulumi.Output[str], group_name: pulumi.Input[str], monthly_cost: str
+    ) -> None:
+        self.connection = connection
+        self.cache_id = cache_id
+        self.resource_group_name = pulumi.Output.from_input(group_name)
+        self.monthly_cost = pulumi.Output.from_input(monthly_cost)
+        self.register_outputs(
+            {
+                "connection": self.connection,
+                "cacheId": self.cache_id,
+                "resourceGroupName": self.resource_group_name,
+                "monthlyCost": self.monthly_cost,
+            }
+        )

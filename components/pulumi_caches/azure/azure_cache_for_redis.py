@@ -8,7 +8,7 @@ import pulumi
 from pulumi_azure_native import redis
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.azure.azure_cache import AzureCacheArgs, WayIn
+from pulumi_caches.azure.azure_cache import AzureCache, AzureCacheArgs, WayIn
 from pulumi_caches.azure.cache_for_redis_options import (
     REPLICAS_MAXIMUM,
     SHARDS_MAXIMUM,
@@ -30,7 +30,7 @@ from pulumi_caches.azure.cache_for_redis_options import (
 from pulumi_caches.azure.placement import CACHE_NAME_RULE, NAME_MAXIMUM, read_region, read_zones, refuse_tags, resource_group
 from pulumi_caches.azure.principals import read_principals
 from pulumi_caches.azure.private_access import CACHE_FOR_REDIS, PrivateAccess, make_private_access, read_private_access
-from pulumi_caches.connection import Connection, when_ready
+from pulumi_caches.connection import when_ready
 from pulumi_caches.guard import Checked, Facts, guard
 from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, Service, Weekly, read_managed
 from pulumi_caches.prices import price, said
@@ -68,22 +68,13 @@ class AzureCacheForRedisArgs(AzureCacheArgs):
     """The secondary's region."""
 
 
-class AzureCacheForRedis(pulumi.ComponentResource):
+class AzureCacheForRedis(AzureCache):
     """
     A cache of Azure Cache for Redis, which retires: says so in each preview. New caches are AzureManagedRedis.
 
     Creates, named after the component: the cache, its patch schedule, access policies and their assignments,
     firewall rules, the link to a secondary, a private endpoint with azure_subnet_id, and a resource group where none is given.
     """
-
-    connection: pulumi.Output[Connection]
-    """How to reach the cache: what monitoring, backup and clients take. Known when it is made. Secret."""
-    cache_id: pulumi.Output[str]
-    """Azure's resource id."""
-    resource_group_name: pulumi.Output[str]
-    """Resource group that it is in."""
-    monthly_cost: pulumi.Output[str]
-    """What its servers cost in a month at list price, in words, where that is known."""
 
     def __init__(self, name: str, args: AzureCacheForRedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError, before anything is registered, with everything that is wrong with the arguments."""
@@ -105,18 +96,12 @@ class AzureCacheForRedis(pulumi.ComponentResource):
                 name=cache.name, resource_group_name=group_name, opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[cache])
             )
             key = pulumi.Output.secret(keys.apply(lambda known: known.primary_key))
-        self.connection = when_ready(plan.way_in.connection, "redis", [cache.host_name, cache.ssl_port, key], ready)
-        self.cache_id = cache.id
-        self.resource_group_name = pulumi.Output.from_input(group_name)
-        servers = plan.shards * (1 + plan.replicas_per_shard)
-        self.monthly_cost = pulumi.Output.from_input(said(price("azure", "cache-for-redis", plan.size.sku, plan.region), servers))
-        self.register_outputs(
-            {
-                "connection": self.connection,
-                "cacheId": self.cache_id,
-                "resourceGroupName": self.resource_group_name,
-                "monthlyCost": self.monthly_cost,
-            }
+        connection = when_ready(plan.way_in.connection, "redis", [cache.host_name, cache.ssl_port, key], ready)
+        self._export(
+            connection,
+            cache.id,
+            group_name,
+            said(price("azure", "cache-for-redis", plan.size.sku, plan.region), plan.shards * (1 + plan.replicas_per_shard)),
         )
 
 

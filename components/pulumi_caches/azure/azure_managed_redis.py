@@ -7,7 +7,7 @@ import pulumi
 from pulumi_azure_native import redisenterprise
 
 from pulumi_caches.arguments import ArgumentError, Arguments
-from pulumi_caches.azure.azure_cache import AzureCacheArgs, WayIn
+from pulumi_caches.azure.azure_cache import AzureCache, AzureCacheArgs, WayIn
 from pulumi_caches.azure.managed_redis_options import (
     Clustering,
     Geo,
@@ -22,7 +22,7 @@ from pulumi_caches.azure.placement import CACHE_NAME, CACHE_NAME_RULE, NAME_MAXI
 from pulumi_caches.azure.principals import read_principals
 from pulumi_caches.azure.private_access import MANAGED_REDIS, PrivateAccess, make_private_access, read_private_access
 from pulumi_caches.azure.skus import Sku, Tier, read_sku
-from pulumi_caches.connection import Connection, when_ready
+from pulumi_caches.connection import when_ready
 from pulumi_caches.guard import Checked, Facts, guard
 from pulumi_caches.managed import Auth, EvictionPolicy, Persistence, Purpose, Service, read_managed
 from pulumi_caches.prices import price, said
@@ -56,22 +56,13 @@ class AzureManagedRedisArgs(AzureCacheArgs):
     """Resource id of the user-assigned identity that may use the key."""
 
 
-class AzureManagedRedis(pulumi.ComponentResource):
+class AzureManagedRedis(AzureCache):
     """
     A cache of Azure Managed Redis, which only its private network reaches, by TLS and with logins of Microsoft Entra ID.
 
     Creates, named after the component: the cache with its database, an access policy assignment for each of azure_principals,
     a private endpoint with azure_subnet_id, which azure_private_dns_zone_id knows, and a resource group where none is given.
     """
-
-    connection: pulumi.Output[Connection]
-    """How to reach the cache: what monitoring, backup and clients take. Known when it is made. Secret."""
-    cache_id: pulumi.Output[str]
-    """Azure's resource id."""
-    resource_group_name: pulumi.Output[str]
-    """Resource group that it is in."""
-    monthly_cost: pulumi.Output[str]
-    """What its servers cost in a month at list price, in words, where that is known."""
 
     def __init__(self, name: str, args: AzureManagedRedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError, before anything is registered, with everything that is wrong with the arguments."""
@@ -111,18 +102,12 @@ class AzureManagedRedis(pulumi.ComponentResource):
                 **placed, database_name=database.name, opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[database])
             )
             key = pulumi.Output.secret(keys.apply(lambda known: known.primary_key))
-        self.connection = when_ready(plan.way_in.connection, "redis", [cluster.host_name, database.port, key], ready)
-        self.cache_id = cluster.id
-        self.resource_group_name = pulumi.Output.from_input(group_name)
-        servers = 2 if plan.high_availability else 1
-        self.monthly_cost = pulumi.Output.from_input(said(price("azure", "managed-redis", plan.sku.name, plan.region), servers))
-        self.register_outputs(
-            {
-                "connection": self.connection,
-                "cacheId": self.cache_id,
-                "resourceGroupName": self.resource_group_name,
-                "monthlyCost": self.monthly_cost,
-            }
+        connection = when_ready(plan.way_in.connection, "redis", [cluster.host_name, database.port, key], ready)
+        self._export(
+            connection,
+            cluster.id,
+            group_name,
+            said(price("azure", "managed-redis", plan.sku.name, plan.region), 2 if plan.high_availability else 1),
         )
 
 

@@ -79,7 +79,7 @@ def make_cache(cloud: Cloud, resource: Resource) -> None:
         settings["notify-keyspace-events"] = events
     _serve(cloud, resource, CLASSIC_PORT, inputs.get("shardCount") or 0, settings, tls=True)
     resource.outputs |= {
-        "hostName": servers.address_of(resource.id),
+        "hostName": servers.address_of(cloud.folder, resource.id),
         "sslPort": CLASSIC_PORT,
         "port": 6379,
         "redisVersion": "6.0",
@@ -124,7 +124,7 @@ def _serve(cloud: Cloud, resource: Resource, port: int, shards: int, settings: d
 def _place(cloud: Cloud, resource: Resource) -> Place:
     # A database's address is that of its machines.
     machines = resource.id.partition("/databases/")[0]
-    address = servers.address_of(machines)
+    address = servers.address_of(cloud.folder, machines)
     shape = resource.hidden["shape"]
     password = resource.hidden["admin_password"]
     return Place(cloud.folder / address, address, shape["port"], shape["tls"], password, shards=shape["shards"])

@@ -76,7 +76,7 @@ def _kind(
 def _cluster_made(cloud: Cloud, resource: Resource) -> None:
     highly = resource.inputs.get("highAvailability") != "Disabled"
     resource.outputs |= {
-        "hostName": address_of(resource.id),
+        "hostName": address_of(cloud.folder, resource.id),
         "redisVersion": "8.0",
         "resourceState": "Running",
         "redundancyMode": "ZR" if highly else "None",
