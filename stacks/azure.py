@@ -63,8 +63,8 @@ def _provider(subscription: str | None) -> azure_native.Provider:
     subscription = subscription or os.environ.get(SUBSCRIPTION_VARIABLE)
     if not subscription:
         raise pulumi.RunError(
-            f"no subscription was named: set caches:azure_subscription in the stack's configuration or {SUBSCRIPTION_VARIABLE}, "
-            "or use `make up EMULATE=1`, which needs none"
+            f"no subscription was named: set caches:azure_subscription in the stack's configuration or {SUBSCRIPTION_VARIABLE}; "
+            "without one, see docs/azure.md for an emulated cloud"
         )
     return azure_native.Provider("azure", subscription_id=subscription)
 
