@@ -73,7 +73,11 @@ def test_an_operator_comes_first_in_a_namespace_of_its_own_and_looks_at_that_of_
     assert [urn for urn in carts.dependencies if urn.endswith("Release::redis-operator")]
 
 
-@pytest.mark.parametrize("file", sorted(CHECKOUT.glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+CLOUDS = ("aws", "azure", "gcp")
+STACKS = [file for file in sorted(CHECKOUT.glob("Pulumi.*.yaml")) if file.name.split(".")[1] not in CLOUDS]
+
+
+@pytest.mark.parametrize("file", STACKS, ids=lambda file: file.name)
 def test_a_stack_that_comes_with_the_project_has_what_its_topology_takes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
     config = yaml.safe_load(file.read_text())["config"]
@@ -107,7 +111,7 @@ def test_the_namespace_outlives_the_stack_when_volumes_in_it_shall(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster, operator; did you mean 'in_cluster'?"),
+        ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster, operator, aws, azure, gcp; did you mean"),
         ({"namspace": "x"}, "there is no configuration key 'caches:namspace'; did you mean 'namespace'?"),
         ({"topology": "operator", "operator_chart": '{"a": null, "b": null}'}, "caches:operator_chart has a, b: one operator runs every"),
         (

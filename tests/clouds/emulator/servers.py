@@ -23,6 +23,13 @@ _ADMIN = "emulator"
 _NODE_PORT = 8500
 _SLOTS = 16_384
 _SECONDS = 30
+# Of servers that outlive the plugin: the engine waits for whoever holds its pipes.
+_APART: dict[str, Any] = {
+    "stdin": subprocess.DEVNULL,
+    "stdout": subprocess.DEVNULL,
+    "stderr": subprocess.DEVNULL,
+    "start_new_session": True,
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
     file = folder / f"{port}.conf"
     file.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
     # A session of its own: it outlives the plugin, as a cache does.
-    process = subprocess.Popen([*_program(f"{place.engine}-server"), str(file)], stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen([*_program(f"{place.engine}-server"), str(file)], **_APART)
     client = admin(place, port)
     answers = until(lambda: process.poll() is not None or _answers(client), _SECONDS, every=0.02)
     client.close()
@@ -107,7 +114,7 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
 def start_memcached(address: str, port: int, memory_mib: int) -> int:
     """Starts one server of Memcached, and returns its process."""
     command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(port), "-m", str(memory_mib)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, **_APART)
 
     def listens() -> bool:
         with socket.socket() as tried:
