@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from botocore.session import Session
+from botocore.session import Session  # type: ignore[import-untyped]
 
 Problems = Iterator[tuple[str, str]]
 
