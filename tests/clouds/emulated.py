@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "emulator" / "bin"
 PROGRAM = CHECKOUT / "tests" / "programs" / "cloud"
 # Of the SDKs that constraints.txt has.
-VERSIONS = {"azure-native": "3.29.0", "gcp": "10.2.0"}
+VERSIONS = {"aws": "7.51.1", "azure-native": "3.29.0", "gcp": "10.2.0"}
 
 
 class Emulated(Program):
