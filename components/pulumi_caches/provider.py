@@ -38,6 +38,7 @@ _PLATFORMS = {
         "CacheWarmup",
     ],
     "azure": ["AzureManagedRedis", "AzureCacheForRedis", "AzureNetwork"],
+    "gcp": ["Memorystore", "GcpNetwork"],
 }
 
 

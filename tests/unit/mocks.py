@@ -29,7 +29,7 @@ class Registered(Mocks):
             outputs["metadata"] = {"name": f"{args.name}-random", **outputs["metadata"]}
         if args.typ.startswith("azure-native:"):
             outputs.setdefault("name", args.name)
-        answer = self._answers.get(args.name, {})
+        answer = {**_ids(args), **self._answers.get(args.name, {})}
         return answer.get("id", f"{args.name}-id"), {**outputs, **answer}
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
@@ -43,6 +43,11 @@ class Registered(Mocks):
         """The inputs of the one resource of a kind."""
         [(_, inputs)] = self.named(kind).items()
         return inputs
+
+
+def _ids(args: MockResourceArgs) -> dict[str, str]:
+    """Ids from which something is read."""
+    return {"id": f"projects/shop/global/networks/{args.name}"} if args.typ == "gcp:compute/network:Network" else {}
 
 
 class _Monitor(MockMonitor):

@@ -10,6 +10,7 @@ import pulumi
 import pytest
 import yaml
 from unit import mocks
+from unit.memorystore_answers import ANSWERS
 
 import stacks
 
@@ -25,7 +26,8 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def deploy(**config: str) -> mocks.Registered:
     topology = config.get("topology", "in_cluster")
-    return mocks.run(lambda: stacks.deploy(topology), config={"topology": topology, **config})
+    answers = {"sessions": ANSWERS["valkey"], "catalogue": ANSWERS["cluster"]} if topology == "gcp" else {}
+    return mocks.run(lambda: stacks.deploy(topology), config={"topology": topology, **config}, answers=answers)
 
 
 def test_makes_a_restricted_namespace_with_every_cache_in_it(monkeypatch: pytest.MonkeyPatch) -> None:

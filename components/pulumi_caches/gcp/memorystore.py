@@ -9,7 +9,7 @@ from pulumi_caches.connection import Connection, when_ready
 from pulumi_caches.gcp.memcached import make_memcached
 from pulumi_caches.gcp.network import make_service_connection_policy
 from pulumi_caches.gcp.options import MEMCACHED_ENDS, read_plan
-from pulumi_caches.gcp.plan import Engine, Plan, ReplicationRole
+from pulumi_caches.gcp.plan import MemorystoreEngine, Plan, ReplicationRole
 from pulumi_caches.gcp.redis_cluster import make_redis_cluster
 from pulumi_caches.gcp.redis_instance import make_redis_instance
 from pulumi_caches.gcp.served import Served
@@ -50,7 +50,7 @@ MAPPING = {
 class MemorystoreArgs(ManagedArgs):
     """Arguments of Memorystore. `region` and `gcp_network` are required."""
 
-    engine: NotRequired[Engine]
+    engine: NotRequired[MemorystoreEngine]
     """valkey, redis or memcached. Another one is another cache. Default: valkey."""
     gcp_network: pulumi.Input[str]
     """VPC from which it is reached: projects/PROJECT/global/networks/NAME, or a GcpNetwork's network_id."""
@@ -99,7 +99,7 @@ class Memorystore(pulumi.ComponentResource):
         plan = read_plan(arguments, name)
         arguments.finish()
         super().__init__("caches:index:Memorystore", name, {}, opts)
-        if plan.engine is Engine.MEMCACHED:
+        if plan.engine is MemorystoreEngine.MEMCACHED:
             pulumi.log.warn(MEMCACHED_ENDING, self)
 
         after: list[pulumi.Resource] = []
@@ -117,9 +117,9 @@ class Memorystore(pulumi.ComponentResource):
 
 
 def _make(plan: Plan, opts: pulumi.ResourceOptions) -> Served:
-    if plan.engine is Engine.VALKEY:
+    if plan.engine is MemorystoreEngine.VALKEY:
         return make_valkey(plan, opts)
-    if plan.engine is Engine.MEMCACHED:
+    if plan.engine is MemorystoreEngine.MEMCACHED:
         return make_memcached(plan, opts)
     return make_redis_cluster(plan, opts) if plan.clustered else make_redis_instance(plan, opts)
 
@@ -142,9 +142,9 @@ def _priced(plan: Plan) -> tuple[Price | None, float]:
     managed = plan.managed
     nodes = managed.shards * (1 + managed.replicas_per_shard)
     if plan.node_type:
-        service = "valkey" if plan.engine is Engine.VALKEY else "redis-cluster"
+        service = "valkey" if plan.engine is MemorystoreEngine.VALKEY else "redis-cluster"
         return price("gcp", service, plan.node_type.name, plan.region), nodes
-    if plan.engine is Engine.MEMCACHED or managed.replicas_per_shard > 1:
+    if plan.engine is MemorystoreEngine.MEMCACHED or managed.replicas_per_shard > 1:
         return None, nodes
     band = max(first for first in (1, 5, 11, 36, 101) if first <= plan.size_gib)
     return price("gcp", f"redis-{'standard' if managed.high_availability else 'basic'}", str(band), plan.region), plan.size_gib

@@ -8,7 +8,7 @@ import pulumi
 
 from pulumi_caches.arguments import Arguments, suggest
 from pulumi_caches.gcp import memcached, redis_instance
-from pulumi_caches.gcp.plan import Engine, Plan, Replication, ReplicationRole
+from pulumi_caches.gcp.plan import MemorystoreEngine, Plan, Replication, ReplicationRole
 from pulumi_caches.gcp.sizes import LARGEST, NODE_TYPES, NodeType, memcached_size_gib, node_type_for, redis_size_gib
 from pulumi_caches.managed import Auth, Managed, Persistence, Service, read_managed
 
@@ -47,8 +47,8 @@ _ZONE = re.compile(r"[a-z]+-[a-z]+[0-9]+-[a-z]")
 _NETWORK = re.compile(r"projects/[^/]+/global/networks/[^/]+")
 # The services' names; `maxmemory-policy` has an argument of its own.
 _CONFIGS = {
-    Engine.VALKEY: ["maxmemory", "maxmemory-clients", "notify-keyspace-events", "slowlog-log-slower-than"],
-    Engine.REDIS: [
+    MemorystoreEngine.VALKEY: ["maxmemory", "maxmemory-clients", "notify-keyspace-events", "slowlog-log-slower-than"],
+    MemorystoreEngine.REDIS: [
         "activedefrag",
         "lfu-decay-time",
         "lfu-log-factor",
@@ -62,7 +62,7 @@ _CONFIGS = {
 
 def read_plan(arguments: Arguments, name: str) -> Plan:
     """Reads them all."""
-    engine = arguments.choice("engine", Engine.VALKEY)
+    engine = arguments.choice("engine", MemorystoreEngine.VALKEY)
     service = _service(arguments, engine)
     managed = read_managed(arguments, service)
     node_type = _read_node_type(arguments, engine, managed) if service in (VALKEY, REDIS_CLUSTER) else None
@@ -89,10 +89,10 @@ def read_plan(arguments: Arguments, name: str) -> Plan:
     )
 
 
-def _service(arguments: Arguments, engine: Engine) -> Service:
-    if engine is Engine.VALKEY:
+def _service(arguments: Arguments, engine: MemorystoreEngine) -> Service:
+    if engine is MemorystoreEngine.VALKEY:
         return VALKEY
-    if engine is Engine.MEMCACHED:
+    if engine is MemorystoreEngine.MEMCACHED:
         if datetime.datetime.now(datetime.UTC).date() > MEMCACHED_ENDS:
             arguments.refuse("engine", f"Google has shut Memorystore for Memcached down on {MEMCACHED_ENDS}: give valkey")
         return MEMCACHED
@@ -102,8 +102,8 @@ def _service(arguments: Arguments, engine: Engine) -> Service:
     return REDIS if arguments.value("high_availability", True) else replace(REDIS, replicas=0)
 
 
-def _read_node_type(arguments: Arguments, engine: Engine, managed: Managed) -> NodeType | None:
-    valkey_only = engine is Engine.VALKEY and managed.shards == 1
+def _read_node_type(arguments: Arguments, engine: MemorystoreEngine, managed: Managed) -> NodeType | None:
+    valkey_only = engine is MemorystoreEngine.VALKEY and managed.shards == 1
     known = [each.name for each in NODE_TYPES.values() if valkey_only or not each.valkey_only]
     if arguments.given("gcp_node_type"):
         named = str(arguments.value("gcp_node_type", ""))
@@ -140,8 +140,8 @@ def _read_size_gib(arguments: Arguments, service: Service, managed: Managed) -> 
     return size
 
 
-def _read_cpus(arguments: Arguments, engine: Engine) -> int:
-    if arguments.given("gcp_memcached_cpus") and engine is not Engine.MEMCACHED:
+def _read_cpus(arguments: Arguments, engine: MemorystoreEngine) -> int:
+    if arguments.given("gcp_memcached_cpus") and engine is not MemorystoreEngine.MEMCACHED:
         arguments.refuse("gcp_memcached_cpus", "only nodes of Memcached are chosen by processors: leave it out")
     return arguments.whole("gcp_memcached_cpus", 1, 1, 32)
 
@@ -164,7 +164,7 @@ def _read_zone(arguments: Arguments, region: str, managed: Managed, service: Ser
     return zone
 
 
-def _read_configs(arguments: Arguments, engine: Engine, managed: Managed) -> dict[str, str]:
+def _read_configs(arguments: Arguments, engine: MemorystoreEngine, managed: Managed) -> dict[str, str]:
     configs = arguments.value("gcp_configs", {})
     known = _CONFIGS.get(engine, [])
     if not isinstance(configs, dict) or not all(isinstance(part, str) for part in [*configs, *configs.values()]):
@@ -176,7 +176,7 @@ def _read_configs(arguments: Arguments, engine: Engine, managed: Managed) -> dic
         elif key not in known:
             have = f"the service takes {', '.join(known)}" if known else "this engine takes none"
             arguments.refuse("gcp_configs", f"{key!r}: {have}{suggest(key, known)}")
-    return {**({} if engine is Engine.MEMCACHED else {"maxmemory-policy": managed.maxmemory_policy.value}), **configs}
+    return {**({} if engine is MemorystoreEngine.MEMCACHED else {"maxmemory-policy": managed.maxmemory_policy.value}), **configs}
 
 
 def _read_replication(arguments: Arguments, service: Service, node_type: NodeType | None) -> Replication | None:
@@ -199,9 +199,9 @@ def _read_replication(arguments: Arguments, service: Service, node_type: NodeTyp
     return Replication(role, primary, list(secondaries))
 
 
-def _read_key(arguments: Arguments, engine: Engine) -> pulumi.Input[str] | None:
+def _read_key(arguments: Arguments, engine: MemorystoreEngine) -> pulumi.Input[str] | None:
     key: pulumi.Input[str] | None = arguments.value("gcp_kms_key", None)
-    if key is not None and engine is Engine.MEMCACHED:
+    if key is not None and engine is MemorystoreEngine.MEMCACHED:
         arguments.refuse("gcp_kms_key", "Memcached keeps nothing that could be encrypted: leave it out")
     elif isinstance(key, str) and "/cryptoKeys/" not in key:
         arguments.refuse("gcp_kms_key", "must be projects/PROJECT/locations/REGION/keyRings/RING/cryptoKeys/KEY")

@@ -9,7 +9,7 @@ from pulumi_caches.gcp.sizes import NodeType
 from pulumi_caches.managed import Managed
 
 
-class Engine(StrEnum):
+class MemorystoreEngine(StrEnum):
     """What serves."""
 
     VALKEY = "valkey"
@@ -48,7 +48,7 @@ class Plan:
     region: str
     project: pulumi.Input[str] | None
     network: pulumi.Input[str]
-    engine: Engine
+    engine: MemorystoreEngine
     managed: Managed
     node_type: NodeType | None
     """None where the service has no kinds of nodes."""

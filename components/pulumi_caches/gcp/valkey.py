@@ -1,5 +1,6 @@
 """Memorystore for Valkey, from a plan."""
 
+import re
 from typing import Any
 
 import pulumi
@@ -9,6 +10,7 @@ from pulumi_caches.gcp.plan import Plan
 from pulumi_caches.gcp.served import ROLES, Served, chain_of, nodes_settings
 from pulumi_caches.managed import Auth, Persistence
 
+_NETWORK = re.compile(r"projects/([^/]+)/global/networks/[^/]+")
 _PERSISTENCE: dict[Persistence, dict[str, Any]] = {
     Persistence.NONE: {"mode": "DISABLED"},
     Persistence.RDB: {"mode": "RDB", "rdb_config": {"rdb_snapshot_period": "ONE_HOUR"}},
@@ -48,8 +50,14 @@ def inputs(plan: Plan) -> dict[str, Any]:
 
 
 def _own_project(network: pulumi.Input[str]) -> pulumi.Output[str]:
-    """The project that a network is in: projects/PROJECT/global/networks/NAME."""
-    return pulumi.Output.from_input(network).apply(lambda path: path.split("/")[1])
+    """The project that a network is in."""
+
+    def project(path: str) -> str:
+        if found := _NETWORK.fullmatch(path):
+            return found.group(1)
+        raise pulumi.RunError(f"gcp_network = {path!r}: must be projects/PROJECT/global/networks/NAME")
+
+    return pulumi.Output.from_input(network).apply(project)
 
 
 def _at_discovery(endpoints: Any, authorities: Any) -> dict[str, Any]:
