@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from caches_runtime.client.connection import snake_case
+from caches_runtime.multicloud.catching_up import CatchingUp
 from caches_runtime.multicloud.cloud import AwayError, Cloud, EmptiedError
-from caches_runtime.multicloud.errors import FencedError, QuorumError, RefusedError
+from caches_runtime.multicloud.errors import QuorumError, RefusedError
 from caches_runtime.multicloud.events import REPAIRS, SECONDS, Event, Events
 from caches_runtime.multicloud.nearest import Nearest
 from caches_runtime.multicloud.policy import Policy
@@ -61,12 +62,12 @@ class AsyncMultiCloudCache:
             each: Cloud(name, each, connection, seconds, policy.tombstone_seconds, self._events) for each, connection in connections.items()
         }
         self._nearest = Nearest()
+        self._catching_up = CatchingUp(name, self._queue, self._events, self._clock.now_milliseconds, policy.tombstone_seconds)
         self._repair = Repair(
-            name,
             self._clouds,
             self._queue,
             self._events,
-            self._clock.now_milliseconds,
+            self._catching_up,
             policy.tombstone_seconds,
             len(self._clouds) - 1 if policy.residency else policy.needed_to_read(len(self._clouds)),
             lambda cloud, key: cloud in policy.homes(key, list(self._clouds)),
@@ -227,7 +228,7 @@ class AsyncMultiCloudCache:
 
     def _miss(self, cloud: Cloud, key: bytes, record: Record) -> None:
         self._queue.note(cloud.name, key, record.stamp, record.encode())
-        self._repair.note_backlog(cloud.name)
+        self._catching_up.note_backlog(cloud)
 
     def _arrived(self, cloud: Cloud, key: bytes, record: Record, task: asyncio.Task[str]) -> None:
         """A cloud has answered, perhaps after the write was acknowledged."""
@@ -237,7 +238,7 @@ class AsyncMultiCloudCache:
             self._queue.done(cloud.name, key, record.stamp)
         else:
             self._miss(cloud, key, record)
-        self._repair.note_backlog(cloud.name)
+        self._catching_up.note_backlog(cloud)
 
     def _keep(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Until they end; nobody else may hold them."""
@@ -309,6 +310,3 @@ def _refuse_twins(connections: Mapping[str, Mapping[str, Any]]) -> None:
         if place in places:
             raise RefusedError(f"{name} and {places[place]} are the same server, {place[0]}:{place[1]}: each cloud needs one of its own")
         places[place] = name
-
-
-__all__ = ["AsyncMultiCloudCache", "FencedError"]

@@ -6,14 +6,12 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
+from caches_runtime.multicloud.catching_up import CatchingUp
 from caches_runtime.multicloud.cloud import AwayError, Cloud
-from caches_runtime.multicloud.errors import FencedError
-from caches_runtime.multicloud.events import BACKLOG, REPAIRS, Events
-from caches_runtime.multicloud.records import Record, key_of
+from caches_runtime.multicloud.events import Events
 from caches_runtime.multicloud.repair_queue import RepairQueue
 
 PROBE_SECONDS = 0.1
-_BATCH = 200
 _CLAIM_SECONDS = 10.0
 _RENEWALS = 8
 
@@ -23,21 +21,19 @@ class Repair:
 
     def __init__(
         self,
-        cache: str,
         clouds: Mapping[str, Cloud],
         queue: RepairQueue,
         events: Events,
-        now_milliseconds: Callable[[], int],
+        catching_up: CatchingUp,
         tombstone_seconds: float,
         sources_needed: int,
         allowed: Callable[[str, bytes], bool],
     ) -> None:
-        self._cache = cache
         self._clouds = clouds
         self._queue = queue
         self._events = events
-        self._now = now_milliseconds
-        self._tombstone_milliseconds = int(tombstone_seconds * 1000)
+        self._catching_up = catching_up
+        self._renewal_seconds = tombstone_seconds / _RENEWALS
         self._sources_needed = sources_needed
         self._allowed = allowed
         self._who = os.urandom(8).hex()
@@ -87,7 +83,7 @@ class Repair:
             self._woken[cloud.name].clear()
             if cloud.circuit.state == "open":
                 continue
-            with contextlib.suppress(AwayError, FencedError):
+            with contextlib.suppress(AwayError):
                 await self._turn(cloud)
 
     async def _turn(self, cloud: Cloud) -> None:
@@ -103,8 +99,8 @@ class Repair:
             self._queue.begun_anew(cloud.name)
         if not cloud.whole and len(sources := self._sources(cloud)) >= min(self._sources_needed, len(self._clouds) - 1):
             await self._fill(cloud, sources)
-        await self._drain(cloud)
-        if cloud.whole and time.monotonic() - self._renewed[cloud.name] > self._tombstone_milliseconds / 1000 / _RENEWALS:
+        await self._catching_up.bring_missed(cloud)
+        if cloud.whole and time.monotonic() - self._renewed[cloud.name] > self._renewal_seconds:
             await cloud.renew()
             self._renewed[cloud.name] = time.monotonic()
 
@@ -114,34 +110,6 @@ class Repair:
             cloud.found_whole()
         else:
             cloud.lost()
-
-    async def _drain(self, cloud: Cloud) -> None:
-        """Brings what was missed."""
-        while cloud.circuit.closed and (some := self._queue.some(cloud.name, _BATCH)):
-            if any(self._too_old(Record.decode(stored)) for _, stored in some):
-                # What is newer there may be forgotten by now.
-                self._queue.give_up(cloud.name)
-                self._events.tell("given up", cloud.name)
-                return
-            await asyncio.gather(*(self._bring(cloud, key, Record.decode(stored)) for key, stored in some))
-            self.note_backlog(cloud.name)
-        if not self._queue.backlog(cloud.name):
-            self.note_backlog(cloud.name)
-
-    async def _bring(self, cloud: Cloud, key: bytes, record: Record) -> None:
-        now = self._now()
-        # One that has ended in the meantime still has to put an end to what is older.
-        brought = record if record.current(now) is not None or record.value is None else Record(record.stamp, None, 0)
-        await cloud.apply(key, brought, now, count=False)
-        self._queue.done(cloud.name, key, record.stamp)
-        REPAIRS.labels(self._cache, cloud.name, "queue").inc()
-
-    def note_backlog(self, cloud: str) -> None:
-        """For metrics."""
-        BACKLOG.labels(self._cache, cloud).set(self._queue.backlog(cloud))
-
-    def _too_old(self, record: Record) -> bool:
-        return int(record.stamp[:12], 16) + self._tombstone_milliseconds < self._now()
 
     async def accept_loss(self) -> None:
         """Fills clouds with what there is, though acknowledged writes may be lost. Raises AwayError."""
@@ -163,23 +131,9 @@ class Repair:
     async def _copy(self, cloud: Cloud, sources: list[Cloud]) -> int:
         """Gives a cloud all that others have, and removes what nobody else has: that was deleted while it was away."""
         own = {key async for batch in cloud.all_keys() for key in batch}
-        found: set[bytes] = set()
-        for source in sources:
-            async for batch in source.all_keys():
-                records = await source.stored(batch)
-                have = [
-                    (key, Record.decode(stored))
-                    for key, stored in zip(batch, records, strict=True)
-                    if stored and self._allowed(cloud.name, key_of(key))
-                ]
-                for start in range(0, len(have), _BATCH):
-                    await asyncio.gather(*(self._put(cloud, key, record) for key, record in have[start : start + _BATCH]))
-                found |= {key for key, _ in have}
-                await cloud.claim(self._who, _CLAIM_SECONDS)
+        found = await self._catching_up.copy(
+            cloud, sources, lambda key: self._allowed(cloud.name, key), lambda: cloud.claim(self._who, _CLAIM_SECONDS)
+        )
         if sources:
             await cloud.remove(list(own - found))
-        REPAIRS.labels(self._cache, cloud.name, "filling").inc(len(found))
         return len(found)
-
-    async def _put(self, cloud: Cloud, stored_key: bytes, record: Record) -> None:
-        await cloud.apply(key_of(stored_key), record, self._now(), count=False)
