@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from caches_runtime.client.connection import snake_case
 from caches_runtime.multicloud.catching_up import CatchingUp
 from caches_runtime.multicloud.cloud import AwayError, Cloud, EmptiedError
 from caches_runtime.multicloud.errors import QuorumError, RefusedError
 from caches_runtime.multicloud.events import REPAIRS, SECONDS, Event, Events
 from caches_runtime.multicloud.nearest import Nearest
+from caches_runtime.multicloud.places import refuse_twins
 from caches_runtime.multicloud.policy import Policy
 from caches_runtime.multicloud.records import Record, expiry, normal_key
 from caches_runtime.multicloud.repair import PROBE_SECONDS, Repair
@@ -51,7 +51,7 @@ class AsyncMultiCloudCache:
         Raises RefusedError, before anything is reached, for what can't work.
         """
         policy.check(list(connections))
-        _refuse_twins(connections)
+        refuse_twins(connections)
         self._policy = policy
         self._name = name
         self._clock = Clock(policy.max_drift_seconds, clock)
@@ -295,18 +295,3 @@ class AsyncMultiCloudCache:
 
 def _older(record: Record | None, newest: Record) -> bool:
     return record is None or record.stamp < newest.stamp
-
-
-def _refuse_twins(connections: Mapping[str, Mapping[str, Any]]) -> None:
-    """Two names for one server would be one copy for two."""
-    places: dict[tuple[Any, Any], str] = {}
-    for name, connection in connections.items():
-        if not isinstance(connection, Mapping):
-            raise RefusedError(f"{name}: a connection is a mapping of fields, as a cache exports it, and no {type(connection).__name__}")
-        fields = snake_case(connection)
-        if fields.get("engine") == "memcached":
-            raise RefusedError(f"{name}: Memcached can't compare writes by their stamps: use Redis or Valkey")
-        place = (fields.get("host"), fields.get("port"))
-        if place in places:
-            raise RefusedError(f"{name} and {places[place]} are the same server, {place[0]}:{place[1]}: each cloud needs one of its own")
-        places[place] = name

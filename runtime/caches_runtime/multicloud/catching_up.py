@@ -8,7 +8,7 @@ from caches_runtime.multicloud.events import BACKLOG, REPAIRS, Events
 from caches_runtime.multicloud.records import Record, key_of
 from caches_runtime.multicloud.repair_queue import RepairQueue
 
-_BATCH = 200
+_BATCH = 16
 
 
 class CatchingUp:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import redis
@@ -24,8 +24,16 @@ if there ~= '' and there >= ARGV[2] then return {{marker, there}} end
 if ARGV[4] == '0' then redis.call('SET', KEYS[1], ARGV[3]) else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4]) end
 return {{marker, ARGV[2]}}
 """
+# The later epoch stays. KEYS: marker. ARGV: what it shall be; milliseconds.
+_MARK = """
+local marker = redis.call('GET', KEYS[1])
+if marker and tonumber(string.match(marker, '^%d+')) > tonumber(string.match(ARGV[1], '^%d+')) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
 _FAILURES = (redis.RedisError, OSError, asyncio.TimeoutError)
 _FILLING = "multicloud:{g0}:filling"
+_AT_ONCE = 16
 _NEW_MEAN = 0.2
 _BATCH = 500
 
@@ -53,6 +61,8 @@ class Cloud:
         self._seconds = seconds
         self._tombstone_milliseconds = int(tombstone_seconds * 1000)
         self._events = events
+        # Many questions at once would each open a connection.
+        self._many = asyncio.Semaphore(_AT_ONCE)
         self._client: Any = connect_async(connection, budget=seconds, repeat=("EVAL", "SET"), name=f"{cache}-{name}")
 
     async def read(self, key: bytes) -> Record | None:
@@ -89,25 +99,26 @@ class Cloud:
 
     async def marker(self) -> str | None:
         """What it says of itself, if it says it for all its keys. Raises AwayError."""
-        said = await asyncio.gather(*(self._ask("GET", key) for key in markers()))
+        said = await self._each(("GET", key) for key in markers())
         return None if None in said else str(said[0].decode())
 
-    async def mark(self, marker: str) -> None:
-        """Says that it is whole, until nobody has renewed that for as long as tombstones are kept."""
+    async def mark(self, marker: str, *, whole: bool = True) -> None:
+        """Says what it is, until nobody has renewed that for as long as tombstones are kept. Never back to an earlier epoch."""
         kept = str(self._tombstone_milliseconds)
-        await asyncio.gather(*(self._ask("SET", key, marker, "PX", kept) for key in markers()))
-        self.found_whole()
+        await self._each(("EVAL", _MARK, "1", key, marker, kept) for key in markers())
+        if whole:
+            self.found_whole()
 
     async def renew(self) -> None:
         """Says for longer that it is whole; notices when it is not."""
         kept = str(self._tombstone_milliseconds)
-        if not all(await asyncio.gather(*(self._ask("PEXPIRE", key, kept) for key in markers()))):
+        if not all(await self._each(("PEXPIRE", key, kept) for key in markers())):
             self.lost()
 
     async def unmark(self) -> None:
         """Says that it is not whole."""
         self.lost()
-        await asyncio.gather(*(self._ask("DEL", key) for key in markers()))
+        await self._each(("DEL", key) for key in markers())
 
     async def claim(self, who: str, seconds: float) -> bool:
         """Whether this process may fill it; others that see it is not whole have to wait."""
@@ -146,15 +157,22 @@ class Cloud:
 
     async def stored(self, keys: list[bytes]) -> list[bytes | None]:
         """What is under stored keys."""
-        return list(await asyncio.gather(*(self._ask("GET", key) for key in keys)))
+        return await self._each(("GET", key) for key in keys)
 
     async def remove(self, keys: list[bytes]) -> None:
         """Removes stored keys."""
-        await asyncio.gather(*(self._ask("DEL", key) for key in keys))
+        await self._each(("DEL", key) for key in keys)
 
     async def close(self) -> None:
         """Ends its connections."""
         await self._client.aclose()
+
+    async def _each(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+        async def one(command: tuple[Any, ...]) -> Any:
+            async with self._many:
+                return await self._ask(*command)
+
+        return list(await asyncio.gather(*map(one, commands)))
 
     async def _ask(self, *command: Any) -> Any:
         began = time.monotonic()

@@ -19,3 +19,7 @@ class QueueFullError(MultiCloudError):
 
 class FencedError(MultiCloudError):
     """Another primary was chosen since this client last looked. Nothing was written."""
+
+
+class NotConvergedError(MultiCloudError):
+    """Two clouds have not the same, so nothing was changed."""

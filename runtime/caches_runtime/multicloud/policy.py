@@ -82,3 +82,25 @@ class Policy:
     def needed_to_read(self, homes: int) -> int:
         """How many of a key's homes are sure to have the last acknowledged write among them."""
         return homes - self.needed_to_write(homes) + 1
+
+
+@dataclass(frozen=True)
+class StandbyPolicy:
+    """All can be left out."""
+
+    acknowledged_by: Literal["both", "primary"] = "both"
+    """Whom a write waits for. A standby that is away is not waited for: what it misses is in this process's folder."""
+    automatic: bool = True
+    """Whether the standby takes over by itself."""
+    budget_seconds: float = 2.0
+    """How long a call may take, a failover included."""
+    cloud_seconds: float = 0.2
+    """How long a cloud may take before it counts as failed; three failures make it away."""
+    tombstone_seconds: float = 3600
+    """How long deleted and expired keys are remembered."""
+    max_drift_seconds: float = 60
+    """How far clocks of writers may be ahead of this one's."""
+    max_value_bytes: int = 1 << 20
+    """The largest value."""
+    queue_limit: int = 100_000
+    """How many keys are remembered for a standby that is away."""

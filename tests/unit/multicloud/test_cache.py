@@ -2,88 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from caches_runtime.multicloud import AsyncMultiCloudCache, MultiCloudCache, Policy, QueueFullError, QuorumError, RefusedError
-from unit.client.processes import Processes, processes
-from unit.sentinel import loop
-
-NAMES = ("aws", "azure", "gcp")
-SECONDS = 20
-
-
-class Clouds:
-    """Three servers."""
-
-    def __init__(self, under: Processes, folder: Path) -> None:
-        self._under = under
-        self._folder = folder
-        self._clients = 0
-        for number in range(1, 4):
-            under.serve(number)
-
-    def connections(self) -> dict[str, dict[str, Any]]:
-        return {name: self._under.connection(number) for number, name in enumerate(NAMES, 1)}
-
-    def client(self, policy: Policy = Policy(), **more: Any) -> AsyncMultiCloudCache:  # noqa: B008 # it can't change
-        self._clients += 1
-        return AsyncMultiCloudCache(self.connections(), policy, folder=self.folder(self._clients), **more)
-
-    def folder(self, number: int) -> Path:
-        return self._folder / str(number)
-
-    def hang(self, name: str) -> None:
-        self._under.signal(NAMES.index(name) + 1, signal.SIGSTOP)
-
-    def go_on(self, name: str) -> None:
-        self._under.signal(NAMES.index(name) + 1, signal.SIGCONT)
-
-    def kill(self, name: str) -> None:
-        self._under.signal(NAMES.index(name) + 1, signal.SIGKILL)
-
-    def serve(self, name: str) -> None:
-        """Again, empty: nothing was saved."""
-        self._under.serve(NAMES.index(name) + 1)
-
-    def stored(self, name: str) -> dict[str, str]:
-        """What a server has of values, without markers."""
-        number = NAMES.index(name) + 1
-        keys = [key for key in self._under.ask(number, "KEYS", "*:v:*")]
-        return {key.partition(":v:")[2]: self._under.ask(number, "GET", key) for key in keys}
-
-
-@contextmanager
-def clouds(engine: str, folder: Path) -> Iterator[Clouds]:
-    with processes(engine) as under:
-        yield Clouds(under, folder)
-
-
-Script = Callable[[Clouds], Awaitable[None]]
-
-
-def run(engine: str, folder: Path, script: Script) -> None:
-    async def whole() -> None:
-        with clouds(engine, folder) as under:
-            await script(under)
-
-    loop.run(whole())
+from unit.client.processes import processes
+from unit.multicloud.clouds import NAMES, SECONDS, Clouds, run, until
 
 
 @pytest.fixture(params=["redis", "valkey"])
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def test_what_is_written_is_in_all_clouds_and_is_read_from_any(engine: str, tmp_path: Path) -> None:
@@ -160,8 +92,6 @@ def test_what_a_cloud_has_missed_is_remembered_by_a_process_that_is_started_agai
 
 @pytest.mark.parametrize("skew", [5, -5])
 def test_the_later_write_stays_whatever_the_writers_clocks_say(engine: str, tmp_path: Path, skew: float) -> None:
-    import time
-
     async def script(under: Clouds) -> None:
         async with under.client(clock=lambda: time.time() + skew) as first, under.client(clock=lambda: time.time() - skew) as second:
             for number in range(10):
@@ -215,10 +145,13 @@ def test_a_full_queue_refuses_writes_and_writes_nothing(tmp_path: Path) -> None:
             await cache.set("a", b"1")
             assert await cache.repaired(SECONDS)
             under.kill("gcp")
-            with pytest.raises(QueueFullError, match=r"wait for clouds that are away .* queue_limit = 5"):
+
+            async def fill() -> None:
                 for number in range(20):
                     await cache.set(f"key{number}", b"1")
-            await until(lambda: cache.backlog <= 5)
+
+            with pytest.raises(QueueFullError, match=r"wait for clouds that are away .* queue_limit = 5"):
+                await fill()
             assert "key19" not in under.stored("aws")
 
     run("redis", tmp_path, script)
@@ -276,8 +209,6 @@ def test_keys_and_values_that_can_not_be_are_refused_and_nothing_is_written(tmp_
 
 
 def test_a_stamp_from_far_ahead_is_refused(tmp_path: Path) -> None:
-    import time
-
     async def script(under: Clouds) -> None:
         async with under.client(clock=lambda: time.time() + 1000) as ahead:
             await ahead.set("key", b"future")
