@@ -1,12 +1,12 @@
 """How a cloud gets what it lacks: what it has missed, from the queue, or all of it, from others."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from caches_runtime.multicloud.cloud import Cloud
 from caches_runtime.multicloud.events import BACKLOG, REPAIRS, Events
 from caches_runtime.multicloud.records import Record, key_of
 from caches_runtime.multicloud.repair_queue import RepairQueue
+from caches_runtime.multicloud.together import together
 
 _BATCH = 16
 
@@ -31,7 +31,7 @@ class CatchingUp:
                 self._queue.give_up(cloud.name)
                 self._events.tell("given up", cloud.name)
             else:
-                await asyncio.gather(*(self._bring(cloud, key, Record.decode(stored)) for key, stored in some))
+                await together(self._bring(cloud, key, Record.decode(stored)) for key, stored in some)
             self.note_backlog(cloud)
         self.note_backlog(cloud)
 
@@ -53,7 +53,7 @@ class CatchingUp:
                 records = await source.stored(batch)
                 have = [(key, Record.decode(stored)) for key, stored in zip(batch, records, strict=True) if stored and allowed(key_of(key))]
                 for start in range(0, len(have), _BATCH):
-                    await asyncio.gather(*(self._put(cloud, key, record) for key, record in have[start : start + _BATCH]))
+                    await together(self._put(cloud, key, record) for key, record in have[start : start + _BATCH])
                 found |= {key for key, _ in have}
                 if each_batch:
                     await each_batch()

@@ -13,6 +13,7 @@ from caches_runtime.multicloud.errors import FencedError
 from caches_runtime.multicloud.events import ANSWERS, ROUND_TRIP, STATE, WHOLE, Events
 from caches_runtime.multicloud.records import ALL_KEYS, Record, marker_of, markers, stored_key
 from caches_runtime.multicloud.stamps import STAMP_LENGTH
+from caches_runtime.multicloud.together import together
 
 # The newer record stays. Returns the marker, and the stamp of what is there now.
 # KEYS: record, marker. ARGV: the epoch that the writer knows, or nothing; stamp; record; milliseconds to keep it, 0 for ever.
@@ -172,7 +173,7 @@ class Cloud:
             async with self._many:
                 return await self._ask(*command)
 
-        return list(await asyncio.gather(*map(one, commands)))
+        return await together(map(one, commands))
 
     async def _ask(self, *command: Any) -> Any:
         began = time.monotonic()

@@ -17,6 +17,7 @@ from caches_runtime.multicloud.policy import StandbyPolicy
 from caches_runtime.multicloud.records import Record, expiry, normal_key
 from caches_runtime.multicloud.repair_queue import RepairQueue
 from caches_runtime.multicloud.stamps import Clock
+from caches_runtime.multicloud.together import together
 
 _PROBE_SECONDS = 0.1
 _RENEWALS = 8
@@ -239,7 +240,7 @@ class AsyncPrimaryStandby:
             self._queue.note(standby.name, key, record.stamp, record.encode())
 
     async def _begin(self) -> None:
-        said = await asyncio.gather(*(self._said(cloud) for cloud in self._clouds.values()))
+        said = await together(self._said(cloud) for cloud in self._clouds.values())
         for cloud, marker in zip(self._clouds.values(), said, strict=True):
             if marker:
                 self._learn(marker)

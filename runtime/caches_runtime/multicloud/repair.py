@@ -10,6 +10,7 @@ from caches_runtime.multicloud.catching_up import CatchingUp
 from caches_runtime.multicloud.cloud import AwayError, Cloud
 from caches_runtime.multicloud.events import Events
 from caches_runtime.multicloud.repair_queue import RepairQueue
+from caches_runtime.multicloud.together import together
 
 PROBE_SECONDS = 0.1
 _CLAIM_SECONDS = 10.0
@@ -47,7 +48,7 @@ class Repair:
 
     async def look(self) -> None:
         """Once at all clouds: which of them are whole. If most are not marked, nobody has used them for long, or ever: they become it."""
-        said = await asyncio.gather(*(self._said(cloud) for cloud in self._clouds.values()))
+        said = await together(self._said(cloud) for cloud in self._clouds.values())
         answered = {name: marker for name, marker in zip(self._clouds, said, strict=True) if marker is not None}
         marked = {name: marker for name, marker in answered.items() if marker}
         self.marker = max(marked.values(), default=self.marker, key=lambda marker: int(marker.partition(":")[0]))
@@ -62,7 +63,7 @@ class Repair:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await asyncio.gather(*(self._mind(cloud) for cloud in self._clouds.values()))
+        await together(self._mind(cloud) for cloud in self._clouds.values())
 
     def wake(self, cloud: str) -> None:
         """Something waits for a cloud."""

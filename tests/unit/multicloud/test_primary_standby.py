@@ -89,6 +89,7 @@ def test_a_difference_keeps_it_from_failing_back(tmp_path: Path) -> None:
             await cache.fail_over()
             assert cache.primary == "azure"
             await cache.set("key", b"2")
+            assert await cache.converged(SECONDS)
             under.forget("aws", "key")
             with pytest.raises(NotConvergedError, match="1 keys are not the same"):
                 await cache.fail_back("aws")
