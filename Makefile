@@ -8,7 +8,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status doctor password clean test test-unit test-engine test-cluster test-faults test-long lint format bench bench-failover environment cluster
+.PHONY: help up preview down status doctor password clean test test-unit test-engine test-clouds test-cluster test-faults test-long lint format bench bench-failover environment cluster
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,13 +36,16 @@ doctor: ## Print what the running caches miss of the best practices
 password: ## Print the password of CACHE
 	@$(PYTHON) tools/stack password
 
-test: lint test-unit test-engine test-cluster ## Run every check
+test: lint test-unit test-engine test-clouds test-cluster ## Run every check
 
 test-unit: environment ## Test without engine and cluster
 	$(PYTEST) tests/unit -m "not long" --numprocesses 2 --dist loadfile
 
 test-engine: environment ## Test with the real Pulumi engine
 	$(PYTEST) tests/engine
+
+test-clouds: environment ## Test the clouds' stacks with the real engine, in emulated clouds
+	$(PYTEST) tests/clouds -m "not long"
 
 test-cluster: environment ## Test on the real embedded cluster
 	$(PYTEST) tests/cluster -m "not long"

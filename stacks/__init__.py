@@ -5,7 +5,7 @@ import importlib
 import pulumi
 from pulumi_caches.arguments import suggest
 
-TOPOLOGIES = ["in_cluster", "operator"]
+TOPOLOGIES = ["in_cluster", "operator", "aws", "azure", "gcp"]
 
 
 def deploy(topology: str) -> None:

@@ -62,7 +62,7 @@ class Connection(TypedDict):
 def when_ready(
     connect: Callable[..., Connection],
     engine: str,
-    parts: Sequence[pulumi.Input[str] | pulumi.Output[str | None] | None],
+    parts: Sequence[pulumi.Input[Any] | None],
     ready: Sequence[pulumi.Resource],
 ) -> pulumi.Output[Connection]:
     """What `connect` makes of the parts, such as namespace and password; secret, and known once all of `ready` are made."""

@@ -6,6 +6,7 @@ itself says about wrong arguments, and arguments that there are not (it drops th
 
 import ast
 import asyncio
+import importlib
 import importlib.metadata
 import inspect
 import json
@@ -22,30 +23,37 @@ from pulumi.provider.experimental.analyzer import ComponentDefinition, PropertyD
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
-from pulumi_caches.kubernetes import (
-    CacheBackup,
-    CacheMonitoring,
-    CacheWarmup,
-    MemcachedShards,
-    RedisClusterWithInit,
-    RedisOperatorChart,
-    RedisOperatorCluster,
-    RedisStatefulSet,
-    SentinelGroup,
-)
-
 NAME = "caches"
-COMPONENTS: list[type[pulumi.ComponentResource]] = [
-    RedisStatefulSet,
-    SentinelGroup,
-    RedisClusterWithInit,
-    MemcachedShards,
-    RedisOperatorCluster,
-    RedisOperatorChart,
-    CacheBackup,
-    CacheMonitoring,
-    CacheWarmup,
-]
+# By the module of their platform, whose SDK is an extra of the package.
+_PLATFORMS = {
+    "kubernetes": [
+        "RedisStatefulSet",
+        "SentinelGroup",
+        "RedisClusterWithInit",
+        "MemcachedShards",
+        "RedisOperatorCluster",
+        "RedisOperatorChart",
+        "CacheBackup",
+        "CacheMonitoring",
+        "CacheWarmup",
+    ],
+    "azure": ["AzureManagedRedis", "AzureCacheForRedis", "AzureNetwork"],
+}
+
+
+def _installed() -> Iterator[type[pulumi.ComponentResource]]:
+    """The components of every platform whose SDK is there."""
+    for platform, names in _PLATFORMS.items():
+        try:
+            module = importlib.import_module(f"pulumi_caches.{platform}")
+        except ModuleNotFoundError as missing:
+            if not (missing.name or "").startswith("pulumi_") or str(missing.name).startswith("pulumi_caches"):
+                raise
+            continue
+        yield from (getattr(module, name) for name in names)
+
+
+COMPONENTS = list(_installed())
 
 
 class CachesProvider(ComponentProvider):

@@ -12,7 +12,7 @@ from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
 
 class Registered(Mocks):
-    """What a program registered, by type and name; `answers` replaces outputs of single resources."""
+    """What a program registered, by type and name; `answers` replaces outputs of single resources, and is what invokes return."""
 
     def __init__(self, answers: dict[str, dict[str, Any]] | None = None) -> None:
         self.resources: list[MockResourceArgs] = []
@@ -27,10 +27,13 @@ class Registered(Mocks):
         if "metadata" in outputs:
             # What has no name of its own is given one.
             outputs["metadata"] = {"name": f"{args.name}-random", **outputs["metadata"]}
-        return f"{args.name}-id", {**outputs, **self._answers.get(args.name, {})}
+        if args.typ.startswith("azure-native:"):
+            outputs.setdefault("name", args.name)
+        answer = self._answers.get(args.name, {})
+        return answer.get("id", f"{args.name}-id"), {**outputs, **answer}
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return {}, None
+        return self._answers.get(args.token, {}), []
 
     def named(self, kind: str) -> dict[str, Any]:
         """The inputs of every resource of a kind, by name."""

@@ -15,6 +15,9 @@ from unit import mocks
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # What a component can't be made without.
 NEEDED: dict[str, dict[str, Any]] = {
+    "AzureManagedRedis": {"region": "westeurope", "azure_public_access": True},
+    "AzureCacheForRedis": {"region": "westeurope", "azure_public_access": True},
+    "AzureNetwork": {"region": "westeurope"},
     "CacheBackup": {"connection": {"engine": "redis", "provider": "kubernetes", "password": "secret"}, "bucket": "s3://bucket"},
     "CacheMonitoring": {
         "connection": {
@@ -32,6 +35,8 @@ NEEDED: dict[str, dict[str, Any]] = {
         "source": "https://example.com/warm.csv",
     },
 }
+# What only Azure knows.
+ANSWERS = {"AzureCacheForRedis": {"cache": {"sslPort": 6380}}}
 EACH = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)
 
 
@@ -49,7 +54,8 @@ def test_every_argument_is_read(component: type[pulumi.ComponentResource]) -> No
             read.add(key)
             return super().get(key, default)
 
-    mocks.run(lambda: component("cache", Recording(NEEDED.get(component.__name__, {}))) and None)  # type: ignore[arg-type] # the arguments, which the base class has not
+    args, answers = Recording(NEEDED.get(component.__name__, {})), ANSWERS.get(component.__name__)
+    mocks.run(lambda: component("cache", args) and None, answers=answers)  # type: ignore[arg-type] # the arguments, which the base class has not
     assert read == arguments(component)
 
 

@@ -73,13 +73,20 @@ def test_an_operator_comes_first_in_a_namespace_of_its_own_and_looks_at_that_of_
     assert [urn for urn in carts.dependencies if urn.endswith("Release::redis-operator")]
 
 
-@pytest.mark.parametrize("file", sorted(CHECKOUT.glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+# Without ElastiCache's, which needs answers of its own: test_elasticache.py.
+STACKS = [file for file in sorted(CHECKOUT.glob("Pulumi.*.yaml")) if file.name != "Pulumi.aws.yaml"]
+
+
+@pytest.mark.parametrize("file", STACKS, ids=lambda file: file.name)
 def test_a_stack_that_comes_with_the_project_has_what_its_topology_takes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHES_KUBECONFIG", "embedded")
+    monkeypatch.setenv("ARM_SUBSCRIPTION_ID", "00000000-0000-4000-8000-000000000000")
     config = yaml.safe_load(file.read_text())["config"]
     given = {key.removeprefix("caches:"): value for key, value in config.items() if key.startswith("caches:")}
     registered = deploy(**{key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()})
-    assert registered.only("Namespace")["metadata"]["name"] == given["namespace"]
+    if "namespace" in given:
+        assert registered.only("Namespace")["metadata"]["name"] == given["namespace"]
+    assert len(registered.resources) > 1
 
 
 @pytest.mark.parametrize(
@@ -107,7 +114,10 @@ def test_the_namespace_outlives_the_stack_when_volumes_in_it_shall(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"topology": "in_clutser"}, "caches:topology = 'in_clutser': must be one of in_cluster, operator; did you mean 'in_cluster'?"),
+        (
+            {"topology": "in_clutser"},
+            "caches:topology = 'in_clutser': must be one of in_cluster, operator, aws, azure, gcp; did you mean 'in_cluster'?",
+        ),
         ({"namspace": "x"}, "there is no configuration key 'caches:namspace'; did you mean 'namespace'?"),
         ({"topology": "operator", "operator_chart": '{"a": null, "b": null}'}, "caches:operator_chart has a, b: one operator runs every"),
         (
@@ -148,6 +158,51 @@ def test_the_provider_is_the_one_that_was_named(
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     assert deploy(**config).only("kubernetes") == expected
+
+
+AZURE = {"topology": "azure", "region": "eastus", "azure_subscription": "named"}
+
+
+def test_azures_caches_are_in_the_stacks_network_unless_they_say_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARM_SUBSCRIPTION_ID", raising=False)
+    caches = '{"sessions": {}, "pages": {"azure_public_access": true, "region": "westus"}}'
+    registered = deploy(**AZURE, network='{"shop": null}', managed_redis=caches)
+    assert registered.only("azure-native")["subscriptionId"] == "named"
+    assert set(registered.named("PrivateEndpoint")) == {"sessions"}
+    assert {name: cache["location"] for name, cache in registered.named("RedisEnterprise").items()} == {
+        "sessions": "eastus",
+        "pages": "westus",
+    }
+    assert set(registered.named("ResourceGroup")) == {"shop", "pages"}
+
+
+def test_members_of_a_group_are_made_one_after_the_other() -> None:
+    geo = '"azure_geo_group": "shop", "azure_geo_members": ["here", "there"], "azure_public_access": true, "memory_gib": 2'
+    registered = deploy(**AZURE, managed_redis=f'{{"here": {{{geo}}}, "there": {{{geo}}}, "alone": {{"azure_public_access": true}}}}')
+    made = {request.name: request for request in registered.requests if request.type == "caches:index:AzureManagedRedis"}
+    assert "here" in [urn.rpartition("::")[2] for urn in made["there"].dependencies]
+    assert [*made["here"].dependencies, *made["alone"].dependencies] == []
+
+
+def test_a_subscription_that_somebody_is_logged_in_to_is_not_a_named_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARM_SUBSCRIPTION_ID", raising=False)
+    with pytest.raises(pulumi.RunError, match="no subscription was named: set caches:azure_subscription"):
+        deploy(topology="azure")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"network": '{"a": null, "b": null}'}, "caches:network has a, b: there can be one"),
+        ({"managed_redis": '{"a": {}}', "cache_for_redis": '{"a": {}}'}, "a: in more than one of managed_redis, cache_for_redis"),
+        ({"manged_redis": "{}"}, "did you mean 'managed_redis'?"),
+        ({"managed_redis": '{"a": {"azure_public_access": true, "memory_gib": 9999}}'}, "memory_gib = 9999"),
+    ],
+)
+def test_bad_configuration_of_azure_is_refused(config: dict[str, str], message: str) -> None:
+    with pytest.raises(pulumi.RunError) as raised:
+        deploy(**AZURE, **config)
+    assert message in str(raised.value)
 
 
 def test_a_chart_is_not_rendered_but_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ from caches_runtime.ops.migrate.target import Target
 RESERVED = b"pulumi-caches:"
 """What keys begin with that are notes about a cache, and stay where they are."""
 PROBE = RESERVED + b"replicate:"
-MODES = ("standalone", "sentinel", "cluster")
 # Whoever does not answer for so long hangs.
 ANSWER_SECONDS = 5.0
 # No CLIENT SETNAME, which not every cloud lets anybody do.
@@ -49,8 +48,10 @@ class Place:
                     raise ConnectionRefusedError("engine: memcached can't tell which keys it has; only redis and valkey can be replicated")
                 if unknown := sorted(snake_case(given).keys() - _FIELDS):
                     raise ConnectionRefusedError(f"unknown: {', '.join(unknown)}; a connection has {', '.join(sorted(_FIELDS))}")
-            connection = Connection.read(given, MODES)
-            if connection.needs_password and connection.password is None:
+            connection = Connection.read(given)
+            if connection.uses_tokens:
+                raise ConnectionRefusedError(f"auth: {connection.auth!r} can't be used yet: give a user with a password")
+            if not connection.auth and connection.password is None:
                 raise ConnectionRefusedError("password: missing; give it, or auth = none for a cache without one")
         except ConnectionRefusedError as error:
             raise RefusedError(f"{self.file}: {error}") from None

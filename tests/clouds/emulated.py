@@ -1,0 +1,56 @@
+"""A stack of the project through the real engine, in an emulated cloud."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+from clouds.emulator.servers import stop
+from common import paths
+from engine.program import Program
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PLUGINS = Path(__file__).parent / "emulator" / "bin"
+PROGRAM = CHECKOUT / "tests" / "programs" / "cloud"
+# Of the SDKs that constraints.txt has.
+VERSIONS = {"aws": "7.51.1", "azure-native": "3.29.0", "gcp": "10.2.0"}
+
+
+class Emulated(Program):
+    """One stack; `provider` is the plugin that is emulated, `folder` what the emulated cloud is called in its state."""
+
+    def __init__(self, scratch: Path, provider: str, topology: str, **variables: str) -> None:
+        self.cloud = scratch / "cloud" / topology
+        self.cloud.mkdir(parents=True, exist_ok=True)
+        folder = scratch / "program"
+        shutil.copytree(PROGRAM, folder)
+        project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
+        project["plugins"] = {"providers": [{"name": provider, "path": str(PLUGINS), "version": VERSIONS[provider]}]}
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
+        # The emulator's servers are in the cache of builds.
+        shared = {"CACHES_EMULATOR": str(self.cloud.parent), "PYTHONPATH": str(CHECKOUT), "XDG_CACHE_HOME": str(paths.cache().parent)}
+        super().__init__(folder, scratch, {**shared, **variables})
+        self.pulumi("config", "set", "caches:topology", topology)
+
+    def configure(self, **keys: Any) -> None:
+        """Sets keys of the stack."""
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
+        self.pulumi("config", "set-all", *(f"--plaintext=caches:{key}={text}" for key, text in texts.items()))
+
+    def resources(self) -> dict[str, Any]:
+        """What there is in the cloud, by id."""
+        file = self.cloud / "resources.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+    def fail(self, token: str, fault: str) -> None:
+        """Gives the cloud a fault, once."""
+        (self.cloud / "faults.json").write_text(json.dumps({token: fault}))
+
+    def end(self) -> None:
+        """Ends every server that is left."""
+        for resource in self.resources().values():
+            for what in ("processes", "reader", "replicator"):
+                stop(resource["hidden"].get(what, []))

@@ -1,0 +1,178 @@
+"""What there is in the emulated cloud: its resources in a file, which outlives the plugin, and the faults that it has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+Problems = Iterator[tuple[str, str]]
+
+
+class ConflictError(Exception):
+    """What the cloud says when it refuses."""
+
+
+class HalfMadeError(Exception):
+    """A resource that is there, and did not become ready."""
+
+    def __init__(self, resource: Resource, reason: str) -> None:
+        super().__init__(reason)
+        self.resource = resource
+
+
+@dataclass
+class Resource:
+    """One thing in the cloud."""
+
+    id: str
+    token: str
+    inputs: dict[str, Any]
+    outputs: dict[str, Any] = field(default_factory=dict)
+    hidden: dict[str, Any] = field(default_factory=dict)
+    """What the cloud knows and does not say: keys, processes."""
+
+
+def _nothing(*_: Any) -> Problems:
+    yield from ()
+
+
+def _no_work(*_: Any) -> None:
+    """Some resources are only noted."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one type of resource behaves."""
+
+    id: Callable[[Cloud, dict[str, Any]], str]
+    replaces: frozenset[str]
+    """Inputs that can't change in place."""
+    problems: Callable[[dict[str, Any]], Problems] = _nothing
+    """What is wrong with inputs, of which those not known yet are None."""
+    conflicts: Callable[[Cloud, dict[str, Any]], Problems] = _nothing
+    """What is wrong with them in this cloud."""
+    change_problems: Callable[[dict[str, Any], dict[str, Any]], Problems] = _nothing
+    make: Callable[[Cloud, Resource], None] = _no_work
+    """Starts what serves, and fills in outputs. Also called after a change."""
+    end: Callable[[Cloud, Resource], None] = _no_work
+
+
+class Cloud:
+    """Resources by id. `kinds` and `invokes` are by token."""
+
+    def __init__(self, folder: Path, kinds: dict[str, Kind], invokes: dict[str, Callable[[Cloud, dict[str, Any]], dict[str, Any]]]) -> None:
+        self.folder = folder
+        self._kinds = kinds
+        self._invokes = invokes
+        self._lock = RLock()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config: dict[str, Any] = {}
+
+    def configure(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def kind(self, token: str) -> Kind:
+        if token not in self._kinds:
+            raise ConflictError(f"{token} is not emulated")
+        return self._kinds[token]
+
+    def problems(self, token: str, inputs: dict[str, Any]) -> Problems:
+        return self.kind(token).problems(inputs)
+
+    def read(self, resource_id: str) -> Resource | None:
+        with self._lock:
+            return self._load().get(resource_id.lower())
+
+    def everything(self) -> list[Resource]:
+        with self._lock:
+            return list(self._load().values())
+
+    def inside(self, resource_id: str) -> list[Resource]:
+        """Every resource whose address begins with another's."""
+        return [resource for resource in self.everything() if resource.id.lower().startswith(f"{resource_id.lower()}/")]
+
+    def all(self, token: str) -> list[Resource]:
+        """Every resource of a type."""
+        return [resource for resource in self.everything() if resource.token == token]
+
+    def create(self, token: str, inputs: dict[str, Any]) -> Resource:
+        with self._lock:
+            kind = self.kind(token)
+            self._refuse(kind.conflicts(self, inputs))
+            resource = Resource(kind.id(self, inputs), token, inputs)
+            if self.read(resource.id):
+                raise ConflictError(f"cannot create already existing resource '{resource.id}'")
+            if (fault := self._fault(token)) == "refused":
+                raise ConflictError(f"{token}: QuotaExceeded: nothing more can be made in this region")
+            kind.make(self, resource)
+            self.save(resource)
+            if fault == "half made":
+                resource.outputs["provisioningState"] = "Failed"
+                self.save(resource)
+                raise HalfMadeError(resource, f"{token}: InternalServerError: it did not become ready")
+            return resource
+
+    def update(self, resource_id: str, inputs: dict[str, Any]) -> Resource:
+        with self._lock:
+            resource = self._existing(resource_id)
+            kind = self.kind(resource.token)
+            self._refuse(kind.change_problems(resource.inputs, inputs))
+            self._refuse(kind.conflicts(self, inputs))
+            resource.inputs = inputs
+            kind.make(self, resource)
+            self.save(resource)
+            return resource
+
+    def delete(self, resource_id: str) -> None:
+        with self._lock:
+            resource = self._existing(resource_id)
+            if inside := self.inside(resource.id):
+                raise ConflictError(f"{resource.id} can't be deleted: there is {inside[0].id} in it")
+            self.kind(resource.token).end(self, resource)
+            resources = self._load()
+            del resources[resource.id.lower()]
+            self._store(resources)
+
+    def invoke(self, token: str, args: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            if token not in self._invokes:
+                raise ConflictError(f"{token} is not emulated")
+            return self._invokes[token](self, args)
+
+    def save(self, resource: Resource) -> None:
+        resources = self._load()
+        resources[resource.id.lower()] = resource
+        self._store(resources)
+
+    def _existing(self, resource_id: str) -> Resource:
+        if (resource := self.read(resource_id)) is None:
+            raise ConflictError(f"{resource_id} was not found")
+        return resource
+
+    def _refuse(self, problems: Problems) -> None:
+        if found := [f"{key}: {reason}" for key, reason in problems]:
+            raise ConflictError("; ".join(found))
+
+    def _fault(self, token: str) -> str | None:
+        """The fault that a type of resource has, once; a test writes the file."""
+        file = self.folder / "faults.json"
+        faults: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        fault = faults.pop(token, None)
+        if fault:
+            file.write_text(json.dumps(faults))
+        return fault
+
+    def _load(self) -> dict[str, Resource]:
+        file = self.folder / "resources.json"
+        if not file.exists():
+            return {}
+        return {key: Resource(**resource) for key, resource in json.loads(file.read_text()).items()}
+
+    def _store(self, resources: dict[str, Resource]) -> None:
+        written = self.folder / "written.json"
+        written.write_text(json.dumps({key: asdict(resource) for key, resource in resources.items()}, indent=1))
+        written.rename(self.folder / "resources.json")

@@ -1,0 +1,229 @@
+"""Real servers of Redis, Valkey and Memcached, each cache on a loopback address of its own, with the ports that clouds have."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+from certificates import Certified
+from common.waiting import until
+from embedded import rootfs
+from unit.servers import call
+
+ADMIN = "emulator"
+# Of a cluster's nodes behind the first.
+_NODE_PORT = 8500
+_SLOTS = 16_384
+_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cache serves, and where its files are."""
+
+    folder: Path
+    address: str
+    port: int
+    tls: bool
+    admin_password: str
+    engine: str = "redis"
+    shards: int = 0
+    """Of a cluster; 0 without cluster mode."""
+    replicas: int = 0
+    """Of each shard of a cluster."""
+
+    @property
+    def ports(self) -> list[int]:
+        """Of its servers, the masters first."""
+        return [self.port, *(_NODE_PORT + number for number in range(1, self.shards * (1 + self.replicas)))]
+
+
+def address_of(cloud: Path, cache_id: str) -> str:
+    """A loopback address for a cache, in each cloud another one. All of 127.0.0.0/8 is this machine."""
+    number = int.from_bytes(hashlib.sha256(f"{cloud} {cache_id.lower()}".encode()).digest()[:3]) | 1 << 23
+    return f"127.{number >> 16}.{number >> 8 & 255}.{number & 255 or 1}"
+
+
+def start(place: Place, certified: Certified, settings: dict[str, str]) -> list[int]:
+    """Starts the servers of a cache and returns their processes."""
+    place.folder.mkdir(parents=True, exist_ok=True)
+    for name, content in certified.files().items():
+        (place.folder / name).write_text(content)
+    processes = [_start(place, port, settings) for port in place.ports]
+    if place.shards:
+        clients = [admin(place, port) for port in place.ports]
+        _join(place, clients)
+        for client in clients:
+            client.close()
+    return processes
+
+
+def _start(place: Place, port: int, settings: dict[str, str]) -> int:
+    folder = place.folder
+    data = folder / str(port)
+    data.mkdir(exist_ok=True)
+    tls = {
+        "port": "0",
+        "tls-port": str(port),
+        "tls-cert-file": str(folder / "tls.crt"),
+        "tls-key-file": str(folder / "tls.key"),
+        "tls-ca-cert-file": str(folder / "ca.crt"),
+        "tls-auth-clients": "no",
+        "tls-replication": "yes",
+        "tls-protocols": '"TLSv1.2 TLSv1.3"',
+    }
+    configuration = {
+        "bind": place.address,
+        "dir": str(data),
+        "save": '""',
+        "protected-mode": "no",
+        "logfile": str(folder / f"{port}.log"),
+        **(tls if place.tls else {"port": str(port)}),
+        **settings,
+        f"user {ADMIN}": f"on >{place.admin_password} ~* &* +@all",
+    }
+    if place.shards:
+        configuration |= {"cluster-enabled": "yes", "cluster-config-file": f"nodes-{port}.conf", "cluster-port": str(port + 10_000)}
+        configuration |= {"cluster-announce-ip": place.address, **({"tls-cluster": "yes"} if place.tls else {})}
+    file = folder / f"{port}.conf"
+    file.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
+    process = _run([*_program(f"{place.engine}-server"), str(file)])
+    client = admin(place, port)
+    answers = until(lambda: process.poll() is not None or _answers(client), _SECONDS, every=0.02)
+    client.close()
+    if not answers or process.poll() is not None:
+        stop([process.pid])
+        raise RuntimeError(f"a server on {place.address}:{port} did not start: {(folder / f'{port}.log').read_text()}")
+    return process.pid
+
+
+def start_memcached(address: str, port: int, memory_mib: int) -> int:
+    """Starts one server of Memcached, and returns its process."""
+    command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(port), "-m", str(memory_mib)]
+    process = _run(command)
+
+    def listens() -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex((address, port)) == 0
+
+    if not until(lambda: process.poll() is not None or listens(), _SECONDS, every=0.02) or process.poll() is not None:
+        stop([process.pid])
+        raise RuntimeError(f"a Memcached on {address}:{port} did not start")
+    return process.pid
+
+
+def _run(command: list[str]) -> subprocess.Popen[bytes]:
+    """In a session of its own, and with none of the plugin's files: it outlives the plugin, as a cache does."""
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
+def _program(name: str) -> list[str]:
+    """The Debian's, by its own loader, so that it sees this machine's files."""
+    root = rootfs.folder()
+    return [
+        str(root / "lib64/ld-linux-x86-64.so.2"),
+        "--library-path",
+        str(root / "usr/lib/x86_64-linux-gnu"),
+        str(root / "usr/bin" / name),
+    ]
+
+
+def _join(place: Place, clients: list[redis.Redis]) -> None:
+    masters = clients[: place.shards]
+    for number, client in enumerate(clients):
+        if number < place.shards:
+            first, last = _SLOTS * number // place.shards, _SLOTS * (number + 1) // place.shards - 1
+            call(client, "CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
+        call(client, "CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+    for port in place.ports[1:]:
+        call(clients[0], "CLUSTER", "MEET", place.address, str(port), str(port + 10_000))
+
+    def joined() -> bool:
+        return all(client.cluster("INFO")["cluster_known_nodes"] == str(len(clients)) for client in clients)
+
+    assert until(joined, _SECONDS, every=0.05), f"the cluster on {place.address} did not form"
+    for number, client in enumerate(clients[place.shards :]):
+        call(client, "CLUSTER", "REPLICATE", call(masters[number % place.shards], "CLUSTER", "MYID"))
+    healthy = until(lambda: all(client.cluster("INFO")["cluster_state"] == "ok" for client in clients), _SECONDS, every=0.05)
+    assert healthy, f"the cluster on {place.address} does not serve"
+
+
+def admin(place: Place, port: int) -> redis.Redis:
+    """A client of the emulator's own user."""
+    trust: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(place.folder / "ca.crt")} if place.tls else {}
+    return redis.Redis(place.address, port, username=ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def set_users(place: Place, key: str | None, users: Iterable[tuple[str, str]] = (), *, open_to_all: bool = False) -> None:
+    """The default user, who has a password, none or is off, and users with their ACL rules; others are removed.
+
+    What the others give as password is not looked at: a token's signature can't be checked here, whose it says to be is.
+    """
+    everything = ["on", "~*", "&*", "+@all"]
+    wanted = {"default": [*everything, f">{key}"] if key else [*everything, "nopass"] if open_to_all else ["off"]}
+    wanted |= {user: ["on", "nopass", *rules.split()] for user, rules in users}
+    for port in place.ports:
+        client = admin(place, port)
+        for user in set(call(client, "ACL", "USERS")) - set(wanted) - {ADMIN}:
+            call(client, "ACL", "DELUSER", user)
+        for user, rules in wanted.items():
+            call(client, "ACL", "SETUSER", user, "reset", *rules)
+        client.close()
+
+
+def configure(place: Place, settings: dict[str, str]) -> None:
+    """Changes settings of servers that run."""
+    for port in place.ports:
+        client = admin(place, port)
+        for key, value in settings.items():
+            client.config_set(key, value)
+        client.close()
+
+
+def follow(place: Place, other: Place | None) -> None:
+    """Makes a server a replica of another one, or of none."""
+    client = admin(place, place.port)
+    if other is None:
+        client.replicaof("NO", "ONE")
+    else:
+        # Any authority of the emulator's.
+        client.config_set("tls-ca-cert-file", str(place.folder.parent / "authorities.pem"))
+        client.config_set("masteruser", ADMIN)
+        client.config_set("masterauth", other.admin_password)
+        client.replicaof(other.address, str(other.port))
+        assert until(lambda: client.info("replication")["master_link_status"] == "up", _SECONDS, every=0.05), "the link did not come up"
+    client.close()
+
+
+def stop(processes: Iterable[int]) -> None:
+    """Ends servers."""
+    for process in processes:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        until(lambda gone=process: not _runs(gone), _SECONDS, every=0.01)  # type: ignore[misc]
+
+
+def _runs(process: int) -> bool:
+    try:
+        # One that nobody has waited for is as good as gone.
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

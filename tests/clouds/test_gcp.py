@@ -1,0 +1,119 @@
+"""The stack gcp through the real engine, in the emulated cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from caches_runtime.client import connect
+from clouds.emulated import Emulated
+from clouds.emulator.gcp_caches import TOKEN_FILE
+
+pytestmark = pytest.mark.engine
+
+VALKEY = "gcp:memorystore/instance:Instance"
+REGION = "europe-west1"
+CACHE: dict[str, Any] = {"region": REGION, "gcp_deletion_protection": False}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Emulated]:
+    stack = Emulated(tmp_path, "gcp", "gcp")
+    stack.configure(network={"shop": {"region": REGION}})
+    yield stack
+    stack.end()
+
+
+def works(stack: Emulated, name: str) -> bool:
+    """Whether a client reads what it has written, by the exported connection."""
+    connection = stack.outputs()["connections"][name]
+    options = {"credentials": stack.cloud / TOKEN_FILE} if connection.get("auth") == "iam" else {}
+    # IAM's token is the emulator's.
+    given = {key: value for key, value in connection.items() if options == {} or key != "auth"}
+    with connect(given, budget=10, **options) as client:
+        client.set("greeting", "hello")
+        return bool(client.get("greeting") == b"hello")
+
+
+def planned(stack: Emulated) -> str:
+    """What a preview would do with the cache."""
+    steps = json.loads(stack.preview("--json").stdout)["steps"]
+    [step] = [each["op"] for each in steps if f"${VALKEY}::" in each["urn"] and each["op"] in ("same", "update", "replace")]
+    return str(step)
+
+
+def test_from_nothing_to_nothing(stack: Emulated) -> None:
+    caches = {
+        "sessions": {**CACHE, "purpose": "session"},
+        "catalogue": {**CACHE, "engine": "redis", "shards": 3, "memory_gib": 4, "purpose": "cache"},
+        "legacy": {**CACHE, "engine": "redis", "memory_gib": 4, "replicas_per_shard": 2},
+    }
+    stack.configure(memorystore=caches)
+    stack.preview()
+    assert stack.resources() == {}
+    stack.up()
+    assert all(works(stack, name) for name in caches)
+    stack.preview("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+
+    password = stack.outputs()["connections"]["legacy"]["password"]
+    assert password not in json.dumps(stack.export())
+    assert password not in stack.up().stdout
+
+    stack.destroy()
+    assert stack.resources() == {}
+
+
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"memory_gib": 4}, "update"),
+    ({"replicas_per_shard": 2}, "update"),
+    ({"engine_version": "9.0"}, "update"),
+    ({"maintenance_day": "monday"}, "update"),
+    ({"auth": "none", "tls": False}, "replace"),
+    ({"shards": 3}, "replace"),
+    ({"region": "europe-west4"}, "replace"),
+    ({"gcp_deletion_protection": True}, "update"),
+]
+
+
+def test_what_is_changed_is_changed_or_replaced_and_what_failed_or_was_there_is_taken_over(stack: Emulated) -> None:
+    stack.configure(memorystore={"cache": CACHE})
+    # Half made: it is there, and did not become ready.
+    stack.fail(VALKEY, "half made")
+    assert "did not become ready" in stack.up(succeeds=False).stdout
+    [first] = [each for each in stack.resources().values() if each["token"] == VALKEY]
+    stack.up()
+    [second] = [each for each in stack.resources().values() if each["token"] == VALKEY]
+    assert second["hidden"]["processes"] == first["hidden"]["processes"]
+    assert works(stack, "cache")
+
+    for change, step in CHANGES:
+        stack.configure(memorystore={"cache": {**CACHE, **change}})
+        assert planned(stack) == step, change
+    stack.up()
+    assert "is protected from deletion" in stack.destroy(succeeds=False).stdout
+    assert works(stack, "cache")
+
+    # What the state has forgotten is imported, and is as it was.
+    [urn] = [each["urn"] for each in stack.export() if each["type"] == VALKEY]
+    [parent] = [each["urn"] for each in stack.export() if each["type"] == "caches:index:Memorystore"]
+    stack.pulumi("state", "delete", urn, "--yes")
+    stack.pulumi(
+        "import",
+        VALKEY,
+        "cache",
+        second["id"],
+        "--parent",
+        f"memorystore={parent}",
+        "--yes",
+        "--skip-preview",
+        "--protect=false",
+        "--generate-code=false",
+    )
+    stack.configure(memorystore={"cache": CACHE})
+    stack.up()
+    stack.destroy()
+    assert stack.resources() == {}
