@@ -46,7 +46,8 @@ class AsyncMultiCloudCache:
     ) -> None:
         """
         `connections`: by names of yours, what each cloud's cache exports, of Redis or Valkey. `folder`: where this process, and no
-        other one, remembers what clouds have missed. `name`: what it is called in metrics. `clock`: the time, in seconds since 1970.
+        other one, remembers what clouds have missed. `name`: whose
+        values these are, also in metrics: caches of another name have others. `clock`: the time, in seconds since 1970.
 
         Raises RefusedError, before anything is reached, for what can't work.
         """

@@ -11,7 +11,7 @@ from caches_runtime.client import connect_async
 from caches_runtime.multicloud.circuit import Circuit
 from caches_runtime.multicloud.errors import FencedError
 from caches_runtime.multicloud.events import ANSWERS, ROUND_TRIP, STATE, WHOLE, Events
-from caches_runtime.multicloud.records import ALL_KEYS, Record, marker_of, markers, stored_key
+from caches_runtime.multicloud.records import Names, Record
 from caches_runtime.multicloud.stamps import STAMP_LENGTH
 from caches_runtime.multicloud.together import together
 
@@ -33,7 +33,6 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 _FAILURES = (redis.RedisError, OSError, asyncio.TimeoutError)
-_FILLING = "multicloud:{g0}:filling"
 _AT_ONCE = 16
 _NEW_MEAN = 0.2
 _BATCH = 500
@@ -59,6 +58,7 @@ class Cloud:
         """Whether it has all that was acknowledged while it was asked; found out by its markers."""
         self.round_trip_seconds: float | None = None
         self._cache = cache
+        self._names = Names(cache)
         self._seconds = seconds
         self._tombstone_milliseconds = int(tombstone_seconds * 1000)
         self._events = events
@@ -68,7 +68,7 @@ class Cloud:
 
     async def read(self, key: bytes) -> Record | None:
         """What it has of a key. Raises AwayError, EmptiedError."""
-        marker, stored = await self._ask("MGET", marker_of(key), stored_key(key))
+        marker, stored = await self._ask("MGET", self._names.marker(key), self._names.record(key))
         if marker is None:
             self.lost()
             raise EmptiedError
@@ -84,7 +84,7 @@ class Cloud:
             return record.stamp
         known = "" if epoch is None else str(epoch)
         marker, there = await self._ask(
-            "EVAL", _APPLY, "2", stored_key(key), marker_of(key), known, record.stamp, record.encode(), str(kept)
+            "EVAL", _APPLY, "2", self._names.record(key), self._names.marker(key), known, record.stamp, record.encode(), str(kept)
         )
         if there == b"fenced":
             raise FencedError(f"{self.name} follows a later primary: epoch {marker.decode()}, and this client knows {known}")
@@ -95,39 +95,39 @@ class Cloud:
 
     async def look(self, turn: int) -> None:
         """Whether it still says that it is whole; of one group of its keys, by turns. Raises AwayError."""
-        if await self._ask("GET", markers()[turn % len(markers())]) is None:
+        if await self._ask("GET", self._names.markers()[turn % len(self._names.markers())]) is None:
             self.lost()
 
     async def marker(self) -> str | None:
         """What it says of itself, if it says it for all its keys. Raises AwayError."""
-        said = await self._each(("GET", key) for key in markers())
+        said = await self._each(("GET", key) for key in self._names.markers())
         return None if None in said else str(said[0].decode())
 
     async def mark(self, marker: str, *, whole: bool = True) -> None:
         """Says what it is, until nobody has renewed that for as long as tombstones are kept. Never back to an earlier epoch."""
         kept = str(self._tombstone_milliseconds)
-        await self._each(("EVAL", _MARK, "1", key, marker, kept) for key in markers())
+        await self._each(("EVAL", _MARK, "1", key, marker, kept) for key in self._names.markers())
         if whole:
             self.found_whole()
 
     async def renew(self) -> None:
         """Says for longer that it is whole; notices when it is not."""
         kept = str(self._tombstone_milliseconds)
-        if not all(await self._each(("PEXPIRE", key, kept) for key in markers())):
+        if not all(await self._each(("PEXPIRE", key, kept) for key in self._names.markers())):
             self.lost()
 
     async def unmark(self) -> None:
         """Says that it is not whole."""
         self.lost()
-        await self._each(("DEL", key) for key in markers())
+        await self._each(("DEL", key) for key in self._names.markers())
 
     async def claim(self, who: str, seconds: float) -> bool:
         """Whether this process may fill it; others that see it is not whole have to wait."""
         kept = str(int(seconds * 1000))
-        await self._ask("SET", _FILLING, who, "PX", kept, "NX")
-        if await self._ask("GET", _FILLING) != who.encode():
+        await self._ask("SET", self._names.filling, who, "PX", kept, "NX")
+        if await self._ask("GET", self._names.filling) != who.encode():
             return False
-        await self._ask("PEXPIRE", _FILLING, kept)
+        await self._ask("PEXPIRE", self._names.filling, kept)
         return True
 
     def found_whole(self) -> None:
@@ -146,7 +146,7 @@ class Cloud:
         """All stored keys, in batches; some twice."""
         batch: list[bytes] = []
         try:
-            async for key in self._client.scan_iter(match=ALL_KEYS, count=_BATCH):
+            async for key in self._client.scan_iter(match=self._names.pattern, count=_BATCH):
                 batch.append(key)
                 if len(batch) >= _BATCH:
                     yield batch

@@ -1,6 +1,7 @@
 """How a value is kept in each cloud: with the stamp of its write, and when it ends. Deleted keys are kept too, for a while."""
 
 import math
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -10,8 +11,7 @@ from caches_runtime.multicloud.stamps import STAMP_LENGTH
 KEY_BYTES = 512
 # Keys are in so many groups, each with a marker in the same slot of a cluster: one command sees a value and whether its server is whole.
 _GROUPS = 64
-_PREFIX = "multicloud"
-ALL_KEYS = f"{_PREFIX}:*:v:*"
+_VALUE = ":v:"
 _EXPIRY = slice(STAMP_LENGTH, STAMP_LENGTH + 12)
 _KIND = STAMP_LENGTH + 12
 _HEADER = _KIND + 1
@@ -54,32 +54,49 @@ class Record:
         return left if left > 0 else -1
 
 
-def stored_key(key: bytes) -> bytes:
-    """Where a key's record is."""
-    return f"{_PREFIX}:{{{_group(key)}}}:v:".encode() + key
+@dataclass(frozen=True)
+class Names:
+    """What is where in each cloud, of the caches of one name."""
+
+    cache: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", self.cache):
+            raise RefusedError(f"name = {self.cache!r}: must be 1 to 60 letters, digits, or one of _.-")
+
+    @property
+    def pattern(self) -> str:
+        """All records."""
+        return f"multicloud:{self.cache}:*{_VALUE}*"
+
+    @property
+    def filling(self) -> str:
+        """Who fills the cloud."""
+        return f"multicloud:{self.cache}:{{g0}}:filling"
+
+    def record(self, key: bytes) -> bytes:
+        """Where a key's record is."""
+        return f"multicloud:{self.cache}:{{{_group(key)}}}{_VALUE}".encode() + key
+
+    def marker(self, key: bytes) -> str:
+        """The marker of the key's group."""
+        return self._marker(_group(key))
+
+    def markers(self) -> list[str]:
+        """All of them."""
+        return [self._marker(f"g{number}") for number in range(_GROUPS)]
+
+    def _marker(self, group: str) -> str:
+        return f"multicloud:{self.cache}:{{{group}}}:marker"
 
 
 def key_of(stored: bytes) -> bytes:
     """The key whose record that is."""
-    return stored.split(b":v:", 1)[1]
-
-
-def marker_of(key: bytes) -> str:
-    """The marker of the key's group."""
-    return _marker(_group(key))
-
-
-def markers() -> list[str]:
-    """All of them."""
-    return [_marker(f"g{number}") for number in range(_GROUPS)]
+    return stored.split(_VALUE.encode(), 1)[1]
 
 
 def _group(key: bytes) -> str:
     return f"g{zlib.crc32(key) % _GROUPS}"
-
-
-def _marker(group: str) -> str:
-    return f"{_PREFIX}:{{{group}}}:marker"
 
 
 def normal_key(key: str | bytes) -> bytes:
