@@ -50,7 +50,8 @@ class AsyncPrimaryStandby:
     ) -> None:
         """
         `connections`: two, by names of yours. `primary`: which of them is it when neither cloud says otherwise. `folder`: where this
-        process, and no other one, remembers what a cloud has missed. `name`: as with AsyncMultiCloudCache. Raises RefusedError for what can't work.
+        process, and no other one, remembers what a cloud has missed. `name`: as with
+        AsyncMultiCloudCache. Raises RefusedError for what can't work.
         """
         if len(connections) != 2 or primary not in connections:
             raise RefusedError(f"primary = {primary!r}, of {', '.join(connections)}: there must be two clouds, and it one of them")
