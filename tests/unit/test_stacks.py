@@ -26,7 +26,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def deploy(**config: str) -> mocks.Registered:
     topology = config.get("topology", "in_cluster")
-    answers = {"sessions": ANSWERS["valkey"], "catalogue": ANSWERS["cluster"]} if topology == "gcp" else {}
+    answers = {"sessions": ANSWERS["valkey"], "catalogue": ANSWERS["valkey-cluster"]} if topology == "gcp" else {}
     return mocks.run(lambda: stacks.deploy(topology), config={"topology": topology, **config}, answers=answers)
 
 
