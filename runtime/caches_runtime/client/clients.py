@@ -86,6 +86,16 @@ class AsyncClusterCache(redis.asyncio.RedisCluster):
         """One call."""
         return await self._calls.run_async(args[0], lambda: super(AsyncClusterCache, self).execute_command(*args, **options))
 
+    def get_node(self, host: str | None = None, port: int | None = None, node_name: str | None = None) -> Any:
+        """As ClusterCache's."""
+        found = super().get_node(host, port, node_name)
+        if found is None and node_name and UNDER_WAY.get():
+            address, _, number = node_name.rpartition(":")
+            own = self.nodes_manager.connection_kwargs
+            found = redis.asyncio.cluster.ClusterNode(address, int(number), redis.cluster.PRIMARY, **own)
+            self.nodes_manager.nodes_cache[found.name] = found
+        return found
+
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
         """Commands that are sent together, in one call."""
         return _bounded_async(self._calls, super().pipeline(transaction, shard_hint))
