@@ -9,12 +9,12 @@ from typing import Any, Literal, Self
 
 from caches_runtime.multicloud.catching_up import CatchingUp
 from caches_runtime.multicloud.cloud import AwayError, Cloud, EmptiedError
-from caches_runtime.multicloud.errors import QuorumError, RefusedError
+from caches_runtime.multicloud.errors import QuorumError
 from caches_runtime.multicloud.events import REPAIRS, SECONDS, Event, Events
 from caches_runtime.multicloud.nearest import Nearest
 from caches_runtime.multicloud.places import refuse_twins
 from caches_runtime.multicloud.policy import Policy
-from caches_runtime.multicloud.records import Record, expiry, normal_key
+from caches_runtime.multicloud.records import Record, expiry, normal_key, refuse_value
 from caches_runtime.multicloud.repair import PROBE_SECONDS, Repair
 from caches_runtime.multicloud.repair_queue import RepairQueue
 from caches_runtime.multicloud.stamps import Clock
@@ -102,12 +102,7 @@ class AsyncMultiCloudCache:
 
     async def set(self, key: str | bytes, value: bytes, ttl_seconds: float | None = None) -> None:
         """Stores a value, for so many seconds or without an end. Raises QuorumError, QueueFullError, RefusedError."""
-        if not isinstance(value, bytes):
-            raise RefusedError(f"a value is bytes, and no {type(value).__name__}")
-        if len(value) > self._policy.max_value_bytes:
-            raise RefusedError(
-                f"the value has {len(value)} bytes, and max_value_bytes = {self._policy.max_value_bytes}: store less, or allow more"
-            )
+        refuse_value(value, self._policy.max_value_bytes)
         ends = expiry(ttl_seconds, self._clock.now_milliseconds())
         await self._timed("set", self._write(normal_key(key), value, ends))
 

@@ -14,7 +14,7 @@ from caches_runtime.multicloud.errors import FencedError, NotConvergedError, Quo
 from caches_runtime.multicloud.events import SECONDS, Event, Events
 from caches_runtime.multicloud.places import refuse_twins
 from caches_runtime.multicloud.policy import StandbyPolicy
-from caches_runtime.multicloud.records import Record, expiry, normal_key
+from caches_runtime.multicloud.records import Record, expiry, normal_key, refuse_value
 from caches_runtime.multicloud.repair_queue import RepairQueue
 from caches_runtime.multicloud.stamps import Clock
 from caches_runtime.multicloud.together import together
@@ -111,12 +111,7 @@ class AsyncPrimaryStandby:
 
     async def set(self, key: str | bytes, value: bytes, ttl_seconds: float | None = None) -> None:
         """Stores a value. Raises QuorumError when no primary takes it in time: it may have happened; QueueFullError, RefusedError."""
-        if not isinstance(value, bytes):
-            raise RefusedError(f"a value is bytes, and no {type(value).__name__}")
-        if len(value) > self._policy.max_value_bytes:
-            raise RefusedError(
-                f"the value has {len(value)} bytes, and max_value_bytes = {self._policy.max_value_bytes}: store less, or allow more"
-            )
+        refuse_value(value, self._policy.max_value_bytes)
         ends = expiry(ttl_seconds, self._clock.now_milliseconds())
         await self._insist("set", lambda: self._write(normal_key(key), value, ends))
 

@@ -118,3 +118,11 @@ def expiry(ttl_seconds: float | None, now_milliseconds: int) -> int:
     if isinstance(ttl_seconds, bool) or not isinstance(ttl_seconds, int | float) or not math.isfinite(ttl_seconds) or ttl_seconds <= 0:
         raise RefusedError(f"ttl_seconds = {ttl_seconds!r}: must be a number above 0, or None for ever")
     return now_milliseconds + max(1, int(ttl_seconds * 1000))
+
+
+def refuse_value(value: bytes, max_value_bytes: int) -> None:
+    """Raises RefusedError for what can't be a value."""
+    if not isinstance(value, bytes):
+        raise RefusedError(f"a value is bytes, and no {type(value).__name__}")
+    if len(value) > max_value_bytes:
+        raise RefusedError(f"the value has {len(value)} bytes, and max_value_bytes = {max_value_bytes}: store less, or allow more")

@@ -63,11 +63,18 @@ class Repair:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await together(self._mind(cloud) for cloud in self._clouds.values())
+        await together([self._begin(), *map(self._mind, self._clouds.values())])
 
     def wake(self, cloud: str) -> None:
         """Something waits for a cloud."""
         self._woken[cloud].set()
+
+    async def _begin(self) -> None:
+        """Looks again until there is a cloud to begin with."""
+        while not any(cloud.whole for cloud in self._clouds.values()):
+            await asyncio.sleep(PROBE_SECONDS)
+            with contextlib.suppress(AwayError):
+                await self.look()
 
     async def _said(self, cloud: Cloud) -> str | None:
         """Its marker, "" without one, None when it is away."""

@@ -122,6 +122,23 @@ def test_with_two_clouds_away_writes_fail_and_say_why(tmp_path: Path) -> None:
     run("redis", tmp_path, script)
 
 
+def test_it_begins_as_soon_as_enough_clouds_answer(tmp_path: Path) -> None:
+    async def script(under: Clouds) -> None:
+        under.hang("aws")
+        under.hang("gcp")
+        async with under.client(Policy(cloud_seconds=0.2)) as cache:
+            with pytest.raises(QuorumError):
+                await cache.set("key", b"1")
+            under.go_on("gcp")
+            await until(lambda: all(cache._clouds[name].whole for name in ("azure", "gcp")))
+            await cache.set("key", b"2")
+            under.go_on("aws")
+            assert await cache.repaired(SECONDS)
+        assert under.stored("aws") == under.stored("gcp")
+
+    run("redis", tmp_path, script)
+
+
 def test_keys_stay_where_they_may_be(tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
         async with under.client(Policy(residency={"eu:*": ["azure", "gcp"]})) as cache:
