@@ -55,8 +55,9 @@ class History:
 class Client:
     """Begun anew now and then, with the same folder."""
 
-    def __init__(self, clouds: Proxied, folder: Path, skew: float, make: Callable[..., AsyncMultiCloudCache]) -> None:
+    def __init__(self, clouds: Proxied, folder: Path, name: str, skew: float, make: Callable[..., AsyncMultiCloudCache]) -> None:
         self._clouds = clouds
+        self._name = name
         self._folder = folder
         self._skew = skew
         self._make = make
@@ -64,7 +65,9 @@ class Client:
 
     async def begin(self) -> None:
         policy = Policy(cloud_seconds=0.3, budget_seconds=3)
-        self.cache = self._make(self._clouds.connections(), policy, folder=self._folder, clock=lambda: time.time() + self._skew)
+        self.cache = self._make(
+            self._clouds.connections(), policy, folder=self._folder, name=self._name, clock=lambda: time.time() + self._skew
+        )
         await self.cache.start()
 
     async def again(self) -> None:
@@ -77,9 +80,9 @@ class Client:
 async def run(
     clouds: Proxied, folder: Path, chance: random.Random, faults: int, make: Callable[..., AsyncMultiCloudCache] = AsyncMultiCloudCache
 ) -> History:
-    """One schedule. Raises AssertionError for a promise that was broken."""
+    """One schedule, with keys of its own by the folder's name. Raises AssertionError for a promise that was broken."""
     history = History()
-    clients = [Client(clouds, folder / str(number), skew, make) for number, skew in enumerate(SKEWS)]
+    clients = [Client(clouds, folder / str(number), folder.name, skew, make) for number, skew in enumerate(SKEWS)]
     for client in clients:
         await client.begin()
     for client in clients:

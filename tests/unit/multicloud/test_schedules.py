@@ -29,7 +29,7 @@ def follow(folder: Path, seed: int, count: int, engine: str, **more: Any) -> Non
                 clouds.delay(name, milliseconds)
             for number in range(count):
                 chance = random.Random(seed * 1000 + number)  # noqa: S311
-                done = await schedules.run(clouds, folder / str(number), chance, FAULTS, **more)
+                done = await schedules.run(clouds, folder / f"schedule{number}", chance, FAULTS, **more)
                 counts = f"{done.acknowledged} acknowledged, {done.deleted} deletions, {done.reads} reads, {done.failed} failed"
                 print(f"schedule {seed}.{number}: {counts}")
                 assert done.acknowledged > 50
