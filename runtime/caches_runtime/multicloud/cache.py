@@ -195,7 +195,8 @@ class AsyncMultiCloudCache:
         self._keep(pending)
         while pending and not self._enough(stamps):
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            stamps |= {asked[task]: task.result() for task in done}
+            # One that was cancelled has no answer: the cache is being closed.
+            stamps |= {asked[task]: "" if task.cancelled() else task.result() for task in done}
         if not self._enough(stamps):
             raise QuorumError(f"too few clouds have taken the write {self._away()}")
         if (newest := max(stamps.values())) > record.stamp:

@@ -68,10 +68,10 @@ class Proxied:
             if toxic["type"] != "latency":
                 self._call("DELETE", f"proxies/{name}/toxics/{toxic['name']}")
 
-    def stored(self, name: str) -> dict[str, str]:
-        """What a server has of records."""
+    def stored(self, name: str, cache: str = "caches") -> dict[str, str]:
+        """What a server has of a cache's records."""
         number = NAMES.index(name) + 1
-        keys = self._under.ask(number, "KEYS", "*:v:*")
+        keys = self._under.ask(number, "KEYS", f"multicloud:{cache}:*:v:*")
         return {key.partition(":v:")[2]: self._under.ask(number, "GET", key) for key in keys}
 
     def _poison(self, name: str, kind: str, attributes: dict[str, int]) -> None:

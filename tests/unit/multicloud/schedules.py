@@ -99,7 +99,7 @@ async def run(
         await asyncio.gather(*working)
         for client in clients:
             assert await client.cache.repaired(REPAIR_SECONDS), f"not repaired: {client.cache.states()}, {client.cache.backlog} wait"
-        await _check_end(clouds, clients[0].cache, history)
+        await _check_end(clouds, folder.name, clients[0].cache, history)
     finally:
         ending.set()
         for task in working:
@@ -168,8 +168,8 @@ async def _read(cache: AsyncMultiCloudCache, history: History, key: str) -> None
     history.reads += 1
 
 
-async def _check_end(clouds: Proxied, cache: AsyncMultiCloudCache, history: History) -> None:
-    stored = [clouds.stored(name) for name in NAMES]
+async def _check_end(clouds: Proxied, own: str, cache: AsyncMultiCloudCache, history: History) -> None:
+    stored = [clouds.stored(name, own) for name in NAMES]
     assert stored[0] == stored[1] == stored[2], "the clouds are not the same"
     for key in KEYS:
         began = time.monotonic()
