@@ -211,19 +211,40 @@ def follow(place: Place, other: Place | None) -> None:
     client.close()
 
 
+def run(processes: Iterable[int]) -> bool:
+    """Whether all of these servers run."""
+    return all(map(_runs, processes))
+
+
+def hang(processes: Iterable[int]) -> None:
+    """Has servers answer nothing; what connects to them waits."""
+    _signal(processes, signal.SIGSTOP)
+
+
+def resume(processes: Iterable[int]) -> None:
+    """Has hung servers go on."""
+    _signal(processes, signal.SIGCONT)
+
+
+def _signal(processes: Iterable[int], number: int) -> None:
+    for process in processes:
+        if _runs(process):
+            os.kill(process, number)
+
+
 def stop(processes: Iterable[int]) -> None:
     """Ends servers."""
     for process in processes:
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        _signal([process], signal.SIGKILL)
         until(lambda gone=process: not _runs(gone), _SECONDS, every=0.01)  # type: ignore[misc]
 
 
 def _runs(process: int) -> bool:
+    """Whether the process is one of ours: after this machine was started again, another one may have its number."""
     try:
-        # One that nobody has waited for is as good as gone.
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        if Path(os.readlink(f"/proc/{process}/exe")).name.startswith("ld-linux"):
+            return True
+        return b"--mesh=" in Path(f"/proc/{process}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
+        # Also one that nobody has waited for, which is as good as gone.
         return False
