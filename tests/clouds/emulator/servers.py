@@ -16,7 +16,6 @@ import redis
 from certificates import Certified
 from common.waiting import until
 from embedded import rootfs
-from unit.servers import call
 
 ADMIN = "emulator"
 # Of a cluster's nodes behind the first.
@@ -161,6 +160,11 @@ def admin(place: Place, port: int) -> redis.Redis:
     """A client of the emulator's own user."""
     trust: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(place.folder / "ca.crt")} if place.tls else {}
     return redis.Redis(place.address, port, username=ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
+
+
+def call(client: redis.Redis, *words: str) -> Any:
+    """Runs a command, word by word; for those that the client has no typed method for."""
+    return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 def _answers(client: redis.Redis) -> bool:
