@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 export STACK ?= dev
-export KUBE_CONTEXT RENDER NODES CACHE
+export KUBE_CONTEXT RENDER EMULATE NODES CACHE
 
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
@@ -16,6 +16,7 @@ help: ## Show this list
 	@echo "  STACK=name         another Pulumi.name.yaml than dev"
 	@echo "  KUBE_CONTEXT=name  a cluster of yours instead of the embedded one"
 	@echo "  RENDER=1           write YAML to rendered/ instead of deploying"
+	@echo "  EMULATE=1          for a stack in a cloud: one that is emulated on this machine"
 	@echo "  NODES=3            nodes of the embedded cluster, a zone each"
 
 up: ## Deploy STACK and prove that it works

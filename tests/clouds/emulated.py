@@ -8,27 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from clouds.emulator.servers import stop
+from clouds.emulator.client import open_client
+from clouds.emulator.cloud import Cloud
+from clouds.emulator.faults import Fault, Faults
 from common import paths
+from driver.clouds import CLOUDS
 from engine.program import Program
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "emulator" / "bin"
 PROGRAM = CHECKOUT / "tests" / "programs" / "cloud"
-# Of the SDKs that constraints.txt has.
-VERSIONS = {"aws": "7.51.1", "azure-native": "3.29.0", "gcp": "10.2.0"}
 
 
 class Emulated(Program):
-    """One stack; `provider` is the plugin that is emulated, `folder` what the emulated cloud is called in its state."""
+    """One stack of a topology."""
 
-    def __init__(self, scratch: Path, provider: str, topology: str, **variables: str) -> None:
+    def __init__(self, scratch: Path, topology: str, **variables: str) -> None:
+        cloud = CLOUDS[topology]
         self.cloud = scratch / "cloud" / topology
         self.cloud.mkdir(parents=True, exist_ok=True)
         folder = scratch / "program"
         shutil.copytree(PROGRAM, folder)
         project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
-        project["plugins"] = {"providers": [{"name": provider, "path": str(PLUGINS), "version": VERSIONS[provider]}]}
+        project["plugins"] = {"providers": [{"name": cloud.plugin, "path": str(PLUGINS), "version": cloud.version}]}
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
         # The emulator's servers are in the cache of builds.
         shared = {"CACHES_EMULATOR": str(self.cloud.parent), "PYTHONPATH": str(CHECKOUT), "XDG_CACHE_HOME": str(paths.cache().parent)}
@@ -47,10 +49,12 @@ class Emulated(Program):
 
     def fail(self, token: str, fault: str) -> None:
         """Gives the cloud a fault, once."""
-        (self.cloud / "faults.json").write_text(json.dumps({token: fault}))
+        Faults(self.cloud).set(Fault(fault, token, once=True))
+
+    def client(self, name: str, **options: Any) -> Any:
+        """A client of a cache, by its exported connection."""
+        return open_client(Cloud(self.cloud, {}, {}), self.outputs()["connections"][name], **options)
 
     def end(self) -> None:
         """Ends every server that is left."""
-        for resource in self.resources().values():
-            for what in ("processes", "reader", "replicator"):
-                stop(resource["hidden"].get(what, []))
+        Cloud(self.cloud, {}, {}).remove()

@@ -24,7 +24,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]
     # What the runtime signs tokens with; the emulator looks at whose they say to be only.
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulated")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulated")
-    stack = Emulated(tmp_path, "aws", "aws")
+    stack = Emulated(tmp_path, "aws")
     stack.configure(network={"shop": {"region": REGION}})
     yield stack
     stack.end()

@@ -23,7 +23,7 @@ DATABASE = "azure-native:redisenterprise:Database"
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Emulated]:
-    stack = Emulated(tmp_path, "azure-native", "azure", ARM_SUBSCRIPTION_ID=SUBSCRIPTION)
+    stack = Emulated(tmp_path, "azure", ARM_SUBSCRIPTION_ID=SUBSCRIPTION)
     stack.configure(region="eastus")
     yield stack
     stack.end()
@@ -85,7 +85,7 @@ def test_from_nothing_to_nothing(trusting: Emulated) -> None:
 def test_who_logs_in_by_entra_and_a_create_that_fails_half_way(trusting: Emulated) -> None:
     stack = trusting
     stack.configure(managed_redis={"sessions": {"azure_public_access": True, "azure_principals": {"app": PERSON}}})
-    stack.fail(DATABASE, "half made")
+    stack.fail(DATABASE, "half-made")
     assert "it did not become ready" in stack.up(succeeds=False).stdout
     stack.up()
     known = connection(stack)

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches_runtime.client import connect
 from clouds.emulated import Emulated
-from clouds.emulator.gcp_caches import TOKEN_FILE
 
 pytestmark = pytest.mark.engine
 
@@ -21,7 +19,7 @@ CACHE: dict[str, Any] = {"region": REGION, "gcp_deletion_protection": False}
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Emulated]:
-    stack = Emulated(tmp_path, "gcp", "gcp")
+    stack = Emulated(tmp_path, "gcp")
     stack.configure(network={"shop": {"region": REGION}})
     yield stack
     stack.end()
@@ -29,11 +27,7 @@ def stack(tmp_path: Path) -> Iterator[Emulated]:
 
 def works(stack: Emulated, name: str) -> bool:
     """Whether a client reads what it has written, by the exported connection."""
-    connection = stack.outputs()["connections"][name]
-    options = {"credentials": stack.cloud / TOKEN_FILE} if connection.get("auth") == "iam" else {}
-    # IAM's token is the emulator's.
-    given = {key: value for key, value in connection.items() if options == {} or key != "auth"}
-    with connect(given, budget=10, **options) as client:
+    with stack.client(name, budget=10) as client:
         client.set("greeting", "hello")
         return bool(client.get("greeting") == b"hello")
 
@@ -82,7 +76,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
 def test_what_is_changed_is_changed_or_replaced_and_what_failed_or_was_there_is_taken_over(stack: Emulated) -> None:
     stack.configure(memorystore={"cache": CACHE})
     # Half made: it is there, and did not become ready.
-    stack.fail(VALKEY, "half made")
+    stack.fail(VALKEY, "half-made")
     assert "did not become ready" in stack.up(succeeds=False).stdout
     [first] = [each for each in stack.resources().values() if each["token"] == VALKEY]
     stack.up()

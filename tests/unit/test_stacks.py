@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,13 @@ def test_the_provider_is_the_one_that_was_named(
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     assert deploy(**config).only("kubernetes") == expected
+
+
+@pytest.mark.parametrize(("topology", "sdk"), [("in_cluster", "kubernetes"), ("azure", "azure_native"), ("gcp", "gcp")])
+def test_a_stack_needs_no_other_platforms_sdk(topology: str, sdk: str) -> None:
+    program = f"import sys, stacks.{topology}; print(*{{each.partition('.')[0] for each in sys.modules if each.startswith('pulumi_')}})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"pulumi_caches", f"pulumi_{sdk}"}
 
 
 AZURE = {"topology": "azure", "region": "eastus", "azure_subscription": "named"}

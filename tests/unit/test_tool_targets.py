@@ -11,7 +11,7 @@ import pytest
 from availability import unavailable
 from common import go_build, paths
 from common.console import Failure
-from driver import engine, stack, target
+from driver import clouds, engine, stack, target
 from driver.target import Target
 from pulumi_caches import require_pulumi
 from unit.person import forget_settings
@@ -200,6 +200,43 @@ def test_another_value_of_render_does_not_deploy_instead(value: str) -> None:
         target.choose("dev", {"RENDER": value}, root=True)
 
 
+@pytest.mark.parametrize("value", ["true", "yes", "2"])
+def test_another_value_of_emulate_does_not_mean_the_real_cloud(value: str) -> None:
+    with pytest.raises(Failure, match=rf"EMULATE={value}: must be 1 \(a cloud emulated on this machine\) or empty \(the real one\)"):
+        target.choose("gcp", {"EMULATE": value}, root=True, topology="gcp")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no emulated clouds")
+def test_an_emulated_clouds_plugin_is_found_first_and_its_state_is_its_own(home: Path) -> None:
+    chosen = target.choose("shop", {"EMULATE": "1"}, root=True, topology="azure")
+    assert (chosen.label, chosen.embedded, target.runs(chosen)) == ("emulated azure", False, False)
+    assert (chosen.programs[0] / "pulumi-resource-azure-native").exists()
+    assert chosen.environment["CACHES_EMULATOR"] == str(home / "state" / "pulumi-caches" / "clouds")
+    assert stack.Stack("shop", chosen, {}).pulumi_name == "shop-emulated"
+    with pytest.raises(Failure, match="Linux and root"):
+        target.choose("shop", {"EMULATE": "1"}, root=False, topology="azure")
+
+
+def test_the_real_cloud_takes_a_plugin_and_a_login(home: Path, only_programs: Path) -> None:
+    cloud = clouds.CLOUDS["gcp"]
+    nobody = {"HOME": str(home)}
+    with pytest.raises(Failure, match=r"no plugin of .*`pulumi plugin install resource gcp 10.*and no login \(`gcloud auth"):
+        clouds.require_account(cloud, "shop", nobody)
+    program(only_programs, "pulumi-resource-gcp", "exit 0")
+    with pytest.raises(Failure, match=r"there is no login .*Without an account, EMULATE=1 .*`make up STACK=shop EMULATE=1`"):
+        clouds.require_account(cloud, "shop", nobody)
+    clouds.require_account(cloud, "shop", {**nobody, "GOOGLE_CREDENTIALS": "file"})
+    (home / ".config" / "gcloud").mkdir(parents=True)
+    (home / ".config" / "gcloud" / "application_default_credentials.json").touch()
+    clouds.require_account(cloud, "shop", nobody)
+
+
+def test_the_plugins_are_those_of_the_sdks_that_are_installed() -> None:
+    pinned = (paths.CHECKOUT / "constraints.txt").read_text().replace("-", "_").splitlines()
+    for cloud in clouds.CLOUDS.values():
+        assert f"pulumi_{cloud.plugin.replace('-', '_')}=={cloud.version}" in pinned
+
+
 @pytest.mark.parametrize(
     ("remembered", "chosen", "message"),
     [
@@ -210,6 +247,9 @@ def test_another_value_of_render_does_not_deploy_instead(value: str) -> None:
         ),
         ("context mine", Target("embedded"), r"deployed to context mine, not to embedded: run this with KUBE_CONTEXT=mine, or"),
         ("context mine", Target("context other"), r"deployed to context mine, not to context other: run this with KUBE_CONTEXT=mine"),
+        ("emulated gcp", Target("cloud gcp"), r"deployed to emulated gcp, not to cloud gcp: run this with EMULATE=1, or"),
+        ("cloud gcp", Target("emulated gcp"), r"deployed to cloud gcp, not to emulated gcp: run this with no EMULATE, or"),
+        ("emulated gcp", Target("emulated gcp"), None),
         ("embedded", Target("embedded"), None),
         ("context mine", Target("render"), None),
         (None, Target("context mine"), None),

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from common import paths
 from common.console import Failure, say
 
-from driver import engine, target
+from driver import clouds, engine, target
 from driver.target import Target
 
 
@@ -33,8 +33,8 @@ class Stack:
 
     @property
     def pulumi_name(self) -> str:
-        # Rendering has a state of its own: the files are not the cluster's objects.
-        return f"{self.name}-render" if self.target.renders else self.name
+        # Rendering has a state of its own, as the files are not the cluster's objects; so has what only is in an emulated cloud.
+        return f"{self.name}-render" if self.target.renders else f"{self.name}-emulated" if self.target.emulated else self.name
 
     def pulumi(self, *arguments: str, capture: bool = False) -> str:
         """Runs `pulumi` where it reaches the target. Raises Failure when it fails, after it has said why."""
@@ -55,20 +55,25 @@ class Stack:
         return subprocess.run([*self.target.kubectl, *arguments], capture_output=True, text=True)
 
 
-def open_stack(name: str) -> Stack:
+def open_stack(name: str, variables: Mapping[str, str] = os.environ) -> Stack:
     """The stack of that name, with its target and an engine; starts nothing. Raises Failure when one of them can't be had."""
-    chosen = target_of(name)
-    return Stack(name, chosen, {**_backend(), **engine.find().environment(), **chosen.environment})
+    chosen = target_of(name, variables)
+    found = engine.find().environment()
+    path = os.pathsep.join([*map(str, chosen.programs), found["PATH"]])
+    return Stack(name, chosen, {**_backend(), **found, **chosen.environment, "PATH": path})
 
 
-def target_of(name: str) -> Target:
+def target_of(name: str, variables: Mapping[str, str] = os.environ) -> Target:
     """Where the stack of that name goes. Raises Failure when there is no such stack or no such place."""
     source = paths.CHECKOUT / f"Pulumi.{name}.yaml"
     if not source.exists():
         known = sorted(path.name.split(".")[1] for path in paths.CHECKOUT.glob("Pulumi.*.yaml"))
         raise Failure(f"STACK={name}: there is no {source.name}; there are: {', '.join(known) or 'none'}")
-    chosen = target.choose(name)
+    topology = re.search(r"^\s+caches:topology: *(\w+)", source.read_text(), re.MULTILINE)
+    chosen = target.choose(name, variables, topology=topology.group(1) if topology else "")
     _refuse_another_target(name, chosen)
+    if chosen.cloud and not chosen.emulated:
+        clouds.require_account(chosen.cloud, name, variables)
     return chosen
 
 
@@ -100,14 +105,16 @@ def down(stack: Stack) -> None:
             stack.pulumi("destroy", "--yes", *_config(stack))
             stack.pulumi("stack", "rm", "--yes", "--preserve-config")
         else:
-            say("the cluster is gone, and with it everything on it: only the stack's state is left to remove")
+            say(f"the {stack.target.what} is gone, and with it everything in it: only the stack's state is left to remove")
             stack.pulumi("stack", "rm", "--yes", "--force", "--preserve-config")
     if stack.target.renders:
         shutil.rmtree(rendered(stack.name), ignore_errors=True)  # only empty folders are left
         return
     _targets(stack.name).unlink(missing_ok=True)
+    if stack.target.real_cloud:
+        return
     if others := deployed_to(stack.target.label):
-        say(f"the cluster goes on running for {', '.join(others)}")
+        say(f"the {stack.target.what} goes on running for {', '.join(others)}")
     else:
         target.stop(stack.target)
 
@@ -278,13 +285,14 @@ def _remember_target(stack: Stack) -> None:
 
 
 def _refuse_another_target(name: str, chosen: Target) -> None:
-    """A stack's state belongs to one cluster: deployed to another, the engine would delete it from the first."""
+    """A stack's state belongs to one place: deployed to another, the engine would delete it from the first."""
     remembered = _targets(name)
     if chosen.renders or not remembered.exists() or remembered.read_text() == chosen.label:
         return
-    where = remembered.read_text()
-    again = f"KUBE_CONTEXT={where.removeprefix('context ')}" if where.startswith("context ") else "no KUBE_CONTEXT"
-    raise Failure(f"stack {name} is deployed to {where}, not to {chosen.label}: run this with {again}, or `make down` it there first")
+    where = Target(remembered.read_text())
+    raise Failure(
+        f"stack {name} is deployed to {where.label}, not to {chosen.label}: run this with {where.again}, or `make down` it there first"
+    )
 
 
 def words(stack: Stack, values: Sequence[str]) -> str:

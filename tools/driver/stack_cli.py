@@ -13,14 +13,15 @@ from typing import Any, NoReturn
 from common import paths
 from common.console import Failure, fail_with, say, table
 
-from driver import monitoring_proof, proof, python_environment, stack, target
+from driver import cloud_proof, clouds, monitoring_proof, proof, python_environment, stack, target
 
 
 def main() -> int:
     """Runs one command; the process's exit code."""
     parser = argparse.ArgumentParser(
         prog="tools/stack",
-        description="Drives one stack, on the embedded cluster. KUBE_CONTEXT names a cluster of yours instead, RENDER=1 writes YAML.",
+        description="Drives one stack, on the embedded cluster. KUBE_CONTEXT names a cluster of yours instead, RENDER=1 writes YAML, "
+        "EMULATE=1 emulates the cloud of a stack that is in one.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, run in _COMMANDS.items():
@@ -53,6 +54,11 @@ def _up(arguments: argparse.Namespace) -> None:
     if opened.target.renders:
         say(_manifests(opened))
         return
+    if opened.target.cloud:
+        if opened.target.emulated:
+            cloud_proof.prove(opened, opened.target.cloud)
+        print(cloud_proof.describe(opened))
+        return
     proof.prove(opened, changes)
     if stack.monitored(opened):
         monitoring_proof.prove(opened, _namespaces(opened))
@@ -80,7 +86,7 @@ def _status(arguments: argparse.Namespace) -> None:
     """show the cluster, the stack's pods and how to connect"""
     opened = stack.open_stack(arguments.stack)
     deployed = stack.is_deployed(opened)
-    pods = _pods(opened) if deployed and not opened.target.renders else []
+    pods = _pods(opened) if deployed and not opened.target.renders and not opened.target.cloud else []
     if arguments.json:
         print(json.dumps({"stack": arguments.stack, "target": opened.target.label, "deployed": deployed, "pods": pods}, indent=2))
         return
@@ -91,12 +97,19 @@ def _status(arguments: argparse.Namespace) -> None:
         print(_manifests(opened))
         return
     if not deployed:
-        print(f"stack {arguments.stack} is not deployed: `make up STACK={arguments.stack}`")
+        print(f"stack {arguments.stack} is not deployed: `{_make_up(opened)}`")
+        return
+    if opened.target.cloud:
+        print(cloud_proof.describe(opened))
         return
     print(table(((pod["name"], pod["ready"], str(pod["restarts"])) for pod in pods), header=("POD", "READY", "RESTARTS")), end="\n\n")
     print(proof.describe(opened))
     if stack.monitored(opened):
         print(f"\nmonitoring: {monitoring_proof.describe(opened, _namespaces(opened))}")
+
+
+def _make_up(opened: stack.Stack) -> str:
+    return f"make up STACK={opened.name}{' EMULATE=1' if opened.target.emulated else ''}"
 
 
 def _manifests(opened: stack.Stack) -> str:
@@ -109,7 +122,7 @@ def _password(arguments: argparse.Namespace) -> None:
     """print the password of a cache"""
     opened = stack.open_stack(arguments.stack)
     if not stack.exists(opened):
-        raise Failure(f"stack {arguments.stack} is not deployed: `make up STACK={arguments.stack}`")
+        raise Failure(f"stack {arguments.stack} is not deployed: `{_make_up(opened)}`")
     found = stack.connections(opened)
     cache = arguments.cache or next(iter(sorted(found)), "")
     if cache not in found:
@@ -122,8 +135,11 @@ def _password(arguments: argparse.Namespace) -> None:
 def _doctor(arguments: argparse.Namespace) -> NoReturn:
     """print what the running caches miss of the best practices: ends with 0 for nothing, 1 for something, 2 when it can't look"""
     try:
-        if stack.target_of(arguments.stack).renders:
+        chosen = stack.target_of(arguments.stack)
+        if chosen.renders:
             raise Failure("RENDER=1: manifests are only rendered, nothing runs that could be looked at")
+        if chosen.cloud:
+            raise Failure(f"stack {arguments.stack} is in {chosen.cloud.title}, and the doctor looks at caches in Kubernetes")
         opened = _open(arguments)
         if not stack.is_deployed(opened):
             raise Failure(f"stack {arguments.stack} is not deployed: `make up STACK={arguments.stack}`")
@@ -158,9 +174,12 @@ def _environment(_: argparse.Namespace) -> None:
 
 
 def _clean(_: argparse.Namespace) -> None:
-    """remove the embedded cluster, its stacks' state, .venv and rendered/; builds in the cache are kept"""
+    """remove the embedded cluster and emulated clouds, their stacks' state, .venv and rendered/; builds in the cache are kept"""
     for name in stack.deployed_to("embedded"):
         stack.down(stack.open_stack(name))
+    for topology in clouds.CLOUDS:
+        for name in stack.deployed_to(f"emulated {topology}"):
+            stack.down(stack.open_stack(name, {**os.environ, "EMULATE": "1"}))
     target.remove_embedded()
     for folder in (python_environment.FOLDER, paths.CHECKOUT / "rendered"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where a stack goes: a cluster that the person named, one that is started for it, or a folder of rendered manifests."""
+"""Where a stack goes: a cluster that the person named, one that is started for it, a folder of rendered manifests, or a cloud."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import paths
-from common.console import Failure, run, step
+from common.console import Failure, run, say, step
 from embedded.layout import Layout
+
+from driver import clouds, python_environment
+from driver.clouds import Cloud
 
 KIND_CLUSTER = "pulumi-caches"
 # By this Python, as the default one may be too old.
@@ -29,6 +32,31 @@ class Target:
     environment: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     kubectl: tuple[str, ...] = ()
+    cloud: Cloud | None = None
+    """Where it is in none of Kubernetes."""
+    programs: tuple[Path, ...] = ()
+    """Folders that go in front of PATH."""
+
+    @property
+    def emulated(self) -> bool:
+        return self.label.startswith("emulated ")
+
+    @property
+    def real_cloud(self) -> bool:
+        return self.cloud is not None and not self.emulated
+
+    @property
+    def what(self) -> str:
+        return "emulated cloud" if self.emulated else "cluster"
+
+    @property
+    def again(self) -> str:
+        """How the person asks for this target."""
+        if self.label.startswith("context "):
+            return f"KUBE_CONTEXT={self.label.removeprefix('context ')}"
+        if self.emulated:
+            return "EMULATE=1"
+        return "no EMULATE" if self.label.startswith("cloud ") else "no KUBE_CONTEXT"
 
     @property
     def embedded(self) -> bool:
@@ -48,8 +76,15 @@ class Target:
         return self.label == f"context kind-{KIND_CLUSTER}"
 
 
-def choose(stack: str, variables: Mapping[str, str] = os.environ, *, root: bool = os.geteuid() == 0) -> Target:
+def choose(
+    stack: str, variables: Mapping[str, str] = os.environ, *, root: bool = os.geteuid() == 0, topology: str = "in_cluster"
+) -> Target:
     """The target that the person asked for. A kubeconfig that merely lies around is never used."""
+    emulate = clouds.emulates(variables)
+    if cloud := clouds.CLOUDS.get(topology):
+        return _cloud(cloud, stack, variables, emulate=emulate, root=root)
+    if emulate:
+        raise Failure(f"EMULATE=1: stack {stack} is in no cloud; topologies that are: {', '.join(clouds.CLOUDS)}")
     if (render := variables.get("RENDER", "")) not in ("", "0", "1"):
         # Deploying instead would be the worst way to misunderstand it.
         raise Failure(f"RENDER={render}: must be 1 (write YAML) or empty (deploy)")
@@ -72,6 +107,9 @@ def start(target: Target) -> None:
     """Starts the cluster where it is ours to start; does nothing when it runs."""
     if target.embedded:
         _node("up")
+    elif target.emulated and target.cloud:
+        say(f"{target.cloud.title} is emulated on this machine: nothing leaves it, nothing costs anything (docs/emulated-clouds.md)")
+        clouds.emulator(target.cloud, "start")
     elif target.kind and not runs(target):
         with step("creating a kind cluster"):
             run(["kind", "create", "cluster", "--name", KIND_CLUSTER, "--wait", "120s"])
@@ -81,6 +119,8 @@ def stop(target: Target) -> None:
     """Removes the cluster where it is ours."""
     if target.embedded:
         _node("down")
+    elif target.emulated and target.cloud:
+        clouds.emulator(target.cloud, "down")
     elif target.kind:
         run(["kind", "delete", "cluster", "--name", KIND_CLUSTER])
 
@@ -101,6 +141,8 @@ def runs(target: Target) -> bool:
     """Whether the cluster is there to be asked."""
     if target.kind:
         return KIND_CLUSTER in run(["kind", "get", "clusters"]).stdout.split()
+    if target.emulated and target.cloud:
+        return (clouds.emulated_folder() / target.cloud.topology).exists()
     if not target.embedded:
         return True
     return bool(json.loads(run([*NODE, "status", "--json"]).stdout)["state"] == "up")
@@ -112,6 +154,17 @@ def _render(folder: Path) -> Target:
     home.mkdir(parents=True, exist_ok=True)
     pulumi_home = os.environ.get("PULUMI_HOME") or str(Path.home() / ".pulumi")
     return Target("render", {"CACHES_RENDER": str(folder), "KUBECONFIG": "", "HOME": str(home), "PULUMI_HOME": pulumi_home})
+
+
+def _cloud(cloud: Cloud, stack: str, variables: Mapping[str, str], *, emulate: bool, root: bool) -> Target:
+    if variables.get("RENDER") == "1":
+        raise Failure(f"RENDER=1: stack {stack} is in {cloud.title}, and only what is in Kubernetes is written as YAML")
+    if emulate:
+        clouds.require_emulator(root=root)
+        # The emulator's plugin, and a Python that has what it imports.
+        programs = (clouds.EMULATOR / "bin", python_environment.PYTHON.parent)
+        return Target(f"emulated {cloud.topology}", clouds.environment(), cloud=cloud, programs=programs)
+    return Target(f"cloud {cloud.topology}", cloud=cloud)
 
 
 def _embedded() -> Target:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from clouds.emulator.faults import Faults
+from clouds.emulator.servers import run, stop
+
 Problems = Iterator[tuple[str, str]]
+
+# Where resources note processes.
+_SERVERS = ("processes", "reader", "replicator")
 
 
 class ConflictError(Exception):
@@ -34,6 +41,11 @@ class Resource:
     outputs: dict[str, Any] = field(default_factory=dict)
     hidden: dict[str, Any] = field(default_factory=dict)
     """What the cloud knows and does not say: keys, processes."""
+
+    @property
+    def processes(self) -> list[int]:
+        """Its servers."""
+        return [process for what in _SERVERS for process in self.hidden.get(what, [])]
 
 
 def _nothing(*_: Any) -> Problems:
@@ -62,10 +74,11 @@ class Kind:
 
 
 class Cloud:
-    """Resources by id. `kinds` and `invokes` are by token."""
+    """Resources by id, in a folder that is called as the cloud. `kinds` and `invokes` are by token."""
 
     def __init__(self, folder: Path, kinds: dict[str, Kind], invokes: dict[str, Callable[[Cloud, dict[str, Any]], dict[str, Any]]]) -> None:
         self.folder = folder
+        self.faults = Faults(folder)
         self._kinds = kinds
         self._invokes = invokes
         self._lock = RLock()
@@ -106,11 +119,9 @@ class Cloud:
             resource = Resource(kind.id(self, inputs), token, inputs)
             if self.read(resource.id):
                 raise ConflictError(f"cannot create already existing resource '{resource.id}'")
-            if (fault := self._fault(token)) == "refused":
-                raise ConflictError(f"{token}: QuotaExceeded: nothing more can be made in this region")
             kind.make(self, resource)
             self.save(resource)
-            if fault == "half made":
+            if self.faults.take("half-made", token):
                 resource.outputs["provisioningState"] = "Failed"
                 self.save(resource)
                 raise HalfMadeError(resource, f"{token}: InternalServerError: it did not become ready")
@@ -143,6 +154,24 @@ class Cloud:
                 raise ConflictError(f"{token} is not emulated")
             return self._invokes[token](self, args)
 
+    def revive(self) -> list[str]:
+        """Starts the servers of caches that have lost some; ids of these."""
+        lost = [resource.id for resource in self.everything() if not run(resource.processes)]
+        for resource_id in lost:
+            resource = self._existing(resource_id)
+            stop(resource.processes)
+            for what in (*_SERVERS, "nodes", "follows"):
+                resource.hidden.pop(what, None)
+            self.save(resource)
+            self.update(resource_id, resource.inputs)
+        return lost
+
+    def remove(self) -> None:
+        """Ends every server, and forgets everything."""
+        for resource in self.everything():
+            stop(resource.processes)
+        shutil.rmtree(self.folder)
+
     def save(self, resource: Resource) -> None:
         resources = self._load()
         resources[resource.id.lower()] = resource
@@ -156,15 +185,6 @@ class Cloud:
     def _refuse(self, problems: Problems) -> None:
         if found := [f"{key}: {reason}" for key, reason in problems]:
             raise ConflictError("; ".join(found))
-
-    def _fault(self, token: str) -> str | None:
-        """The fault that a type of resource has, once; a test writes the file."""
-        file = self.folder / "faults.json"
-        faults: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-        fault = faults.pop(token, None)
-        if fault:
-            file.write_text(json.dumps(faults))
-        return fault
 
     def _load(self) -> dict[str, Resource]:
         file = self.folder / "resources.json"

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from clouds.emulator.cloud import Cloud, ConflictError, HalfMadeError, Resource
+from clouds.emulator.faults import FaultError
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
 from google.rpc import status_pb2
 from grpc_status import rpc_status
@@ -67,7 +68,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=_struct(inputs))
         try:
-            made = self._answer(context, lambda: self._cloud.create(_token(request), inputs))
+            made = self._answer(context, _token(request), lambda: self._cloud.create(_token(request), inputs), creates=True)
         except HalfMadeError as half:
             detail = any_pb2.Any()
             detail.Pack(
@@ -80,7 +81,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=made.id, properties=_struct(made.outputs))
 
     def Read(self, request: Any, context: Any) -> Any:
-        found = self._answer(context, lambda: self._cloud.read(request.id))
+        found = self._answer(context, _token(request), lambda: self._cloud.read(request.id))
         if found is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=found.id, properties=_struct(found.outputs), inputs=_struct(found.inputs))
@@ -92,16 +93,15 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             inputs = {**{name: value for name, value in inputs.items() if name != key}, **({key: old[key]} if key in old else {})}
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_struct({**_plain(request.olds), **inputs}))
-        return provider_pb2.UpdateResponse(
-            properties=_struct(self._answer(context, lambda: self._cloud.update(request.id, inputs)).outputs)
-        )
+        changed = self._answer(context, _token(request), lambda: self._cloud.update(request.id, inputs))
+        return provider_pb2.UpdateResponse(properties=_struct(changed.outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        self._answer(context, lambda: self._cloud.delete(request.id))
+        self._answer(context, _token(request), lambda: self._cloud.delete(request.id))
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        found = self._answer(context, lambda: self._cloud.invoke(request.tok, _plain(request.args)))
+        found = self._answer(context, request.tok, lambda: self._cloud.invoke(request.tok, _plain(request.args)))
         return provider_pb2.InvokeResponse(**{"return": _struct(found)})
 
     def Cancel(self, request: Any, context: Any) -> Any:
@@ -110,10 +110,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     def Attach(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
 
-    def _answer(self, context: Any, ask: Callable[[], Any]) -> Any:
+    def _answer(self, context: Any, token: str, ask: Callable[[], Any], *, creates: bool = False) -> Any:
         try:
+            self._cloud.faults.meet(token, creates=creates)
             return ask()
-        except ConflictError as refused:
+        except (ConflictError, FaultError) as refused:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refused))
 
 

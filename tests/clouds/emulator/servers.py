@@ -16,7 +16,6 @@ import redis
 from certificates import Certified
 from common.waiting import until
 from embedded import rootfs
-from unit.servers import call
 
 ADMIN = "emulator"
 # Of a cluster's nodes behind the first.
@@ -163,6 +162,11 @@ def admin(place: Place, port: int) -> redis.Redis:
     return redis.Redis(place.address, port, username=ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
 
 
+def call(client: redis.Redis, *words: str) -> Any:
+    """Runs a command, word by word; for those that the client has no typed method for."""
+    return client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
 def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
@@ -211,19 +215,40 @@ def follow(place: Place, other: Place | None) -> None:
     client.close()
 
 
+def run(processes: Iterable[int]) -> bool:
+    """Whether all of these servers run."""
+    return all(map(_runs, processes))
+
+
+def hang(processes: Iterable[int]) -> None:
+    """Has servers answer nothing; what connects to them waits."""
+    _signal(processes, signal.SIGSTOP)
+
+
+def resume(processes: Iterable[int]) -> None:
+    """Has hung servers go on."""
+    _signal(processes, signal.SIGCONT)
+
+
+def _signal(processes: Iterable[int], number: int) -> None:
+    for process in processes:
+        if _runs(process):
+            os.kill(process, number)
+
+
 def stop(processes: Iterable[int]) -> None:
     """Ends servers."""
     for process in processes:
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        _signal([process], signal.SIGKILL)
         until(lambda gone=process: not _runs(gone), _SECONDS, every=0.01)  # type: ignore[misc]
 
 
 def _runs(process: int) -> bool:
+    """Whether the process is one of ours: after this machine was started again, another one may have its number."""
     try:
-        # One that nobody has waited for is as good as gone.
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        if Path(os.readlink(f"/proc/{process}/exe")).name.startswith("ld-linux"):
+            return True
+        return b"--mesh=" in Path(f"/proc/{process}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
+        # Also one that nobody has waited for, which is as good as gone.
         return False

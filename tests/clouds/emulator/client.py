@@ -1,0 +1,41 @@
+"""A client of an emulated cloud's cache, as an application is one: by the exported connection and the runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caches_runtime.client.connect import connect
+from clouds.emulator.cloud import Cloud, Resource
+from clouds.emulator.gcp_caches import TOKEN_FILE
+from clouds.emulator.servers import address_of
+
+_ASSIGNMENT = ":AccessPolicyAssignment"
+
+
+def open_client(cloud: Cloud, connection: dict[str, Any], **options: Any) -> Any:
+    """Connects. What a cloud's service of identities would sign is the emulator's own; raises LookupError where nobody may log in."""
+    given = dict(connection)
+    if given["tls"] and "ca_pem" not in given:
+        # An authority that this machine does not trust, as it does the cloud's.
+        given["ca_pem"] = (cloud.folder / "authorities.pem").read_text()
+    match given.pop("auth", None):
+        case "iam" if given["provider"] == "gcp":
+            options["credentials"] = cloud.folder / TOKEN_FILE
+        case "entra":
+            # Whose token it is counts, and not what is in it.
+            given |= {"username": _principal(cloud, given["host"]), "password": "a-token"}
+        case str(login):
+            given["auth"] = login
+    return connect(given, **options)
+
+
+def _principal(cloud: Cloud, host: str) -> str:
+    """Somebody whom a cache lets in."""
+    for resource in cloud.everything():
+        if resource.token.endswith(_ASSIGNMENT) and address_of(cloud.folder, _cache_of(resource)) == host:
+            return str((resource.inputs.get("user") or resource.inputs)["objectId"])
+    raise LookupError("nobody may log in: name somebody in azure_principals")
+
+
+def _cache_of(assignment: Resource) -> str:
+    return assignment.id.partition("/accessPolicyAssignments/")[0].partition("/databases/")[0]
