@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches_runtime.client import connect
 from clouds.emulated import Emulated
 from clouds.emulator.aws_caches import GROUP
 
@@ -20,10 +19,7 @@ PLAIN = {**CACHE, "auth": "none", "tls": False, "purpose": "cache"}
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
-    # What the runtime signs tokens with; the emulator looks at whose they say to be only.
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulated")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulated")
+def stack(tmp_path: Path) -> Iterator[Emulated]:
     stack = Emulated(tmp_path, "aws")
     stack.configure(network={"shop": {"region": REGION}})
     yield stack
@@ -32,10 +28,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]
 
 def works(stack: Emulated, name: str) -> bool:
     """Whether a client reads what it has written, by the exported connection."""
-    connection = stack.outputs()["connections"][name]
-    # AWS's authority is public, the emulator's is not.
-    trusted = {"ca_pem": (stack.cloud / "authorities.pem").read_text()} if connection["tls"] else {}
-    with connect({**connection, **trusted}, budget=10) as client:
+    with stack.client(name, budget=10) as client:
         client.set("greeting", b"hello")
         return bool(client.get("greeting") == b"hello")
 

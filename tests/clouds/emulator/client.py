@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from caches_runtime.client.connect import connect
@@ -21,6 +22,11 @@ def open_client(cloud: Cloud, connection: dict[str, Any], **options: Any) -> Any
     match given.pop("auth", None):
         case "iam" if given["provider"] == "gcp":
             options["credentials"] = cloud.folder / TOKEN_FILE
+        case "iam" if given["provider"] == "aws":
+            # What a token is signed with; the emulator looks at whose it says to be, and for what.
+            os.environ.setdefault("AWS_ACCESS_KEY_ID", "emulated")
+            os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "emulated")
+            given["auth"] = "iam"
         case "entra":
             # Whose token it is counts, and not what is in it.
             given |= {"username": _principal(cloud, given["host"]), "password": "a-token"}
