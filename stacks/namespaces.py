@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_caches.kubernetes.purpose import Persistence
+from pulumi_caches.purpose import Persistence
 
 
 def make(name: str, with_volumes: Iterable[Mapping[str, Any] | None], opts: pulumi.ResourceOptions) -> k8s.core.v1.Namespace:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NotRequired, TypedDict, TypeVar
 
 from pulumi_caches.arguments import Arguments, suggest
-from pulumi_caches.kubernetes.purpose import EvictionPolicy, Persistence, Purpose, read_purpose
+from pulumi_caches.purpose import EvictionPolicy, Persistence, Purpose, read_purpose
 
 __all__ = [
     "Auth",

@@ -8,7 +8,6 @@ from pulumi_caches.kubernetes.memcached import MemcachedAuth
 from pulumi_caches.kubernetes.memcached_shards import MemcachedShards, MemcachedShardsArgs, MemcachedWorkload
 from pulumi_caches.kubernetes.operator_limits import Operator, OperatorMode
 from pulumi_caches.kubernetes.placement import Spread, Toleration
-from pulumi_caches.kubernetes.purpose import EvictionPolicy, Persistence, Purpose
 from pulumi_caches.kubernetes.redis_cluster_with_init import RedisClusterWithInit, RedisClusterWithInitArgs
 from pulumi_caches.kubernetes.redis_operator_chart import RedisOperatorChart, RedisOperatorChartArgs
 from pulumi_caches.kubernetes.redis_operator_cluster import RedisOperatorCluster, RedisOperatorClusterArgs
@@ -17,6 +16,7 @@ from pulumi_caches.kubernetes.scrape import Scrape
 from pulumi_caches.kubernetes.sentinel_group import SentinelGroup, SentinelGroupArgs
 from pulumi_caches.kubernetes.server import AofFsync, Engine
 from pulumi_caches.kubernetes.warmup_source import SourceFormat
+from pulumi_caches.purpose import EvictionPolicy, Persistence, Purpose
 
 __all__ = [
     "AofFsync",

@@ -12,7 +12,7 @@ import pulumi
 
 from pulumi_caches.arguments import Arguments
 from pulumi_caches.kubernetes.extra_config import read_extra_config
-from pulumi_caches.kubernetes.purpose import EvictionPolicy, Persistence, Purpose, read_purpose
+from pulumi_caches.purpose import EvictionPolicy, Persistence, Purpose, read_purpose
 
 
 class Engine(StrEnum):
