@@ -37,6 +37,7 @@ _PLATFORMS = {
         "CacheMonitoring",
         "CacheWarmup",
     ],
+    "aws": ["ElastiCache", "AwsNetwork"],
     "azure": ["AzureManagedRedis", "AzureCacheForRedis", "AzureNetwork"],
     "gcp": ["Memorystore", "GcpNetwork"],
 }

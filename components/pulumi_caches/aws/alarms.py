@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from pulumi_caches.aws.plan import Engine, Plan
+from pulumi_caches.aws.plan import ElastiCacheEngine, Plan
 
 _MINUTE = 60
 
@@ -56,7 +56,7 @@ def _wanted(plan: Plan) -> list[tuple[str, _Rule, dict[str, str]]]:
     """What its name has more than the cache's, the rule and what it looks at."""
     if plan.serverless:
         return [("", rule, {"clusterId": plan.name}) for rule in _SERVERLESS]
-    if plan.engine is Engine.MEMCACHED:
+    if plan.engine is ElastiCacheEngine.MEMCACHED:
         nodes = [f"{number:04d}" for number in range(1, plan.managed.shards + 1)]
         return [(f"-{node}", rule, {"CacheClusterId": plan.name, "CacheNodeId": node}) for node in nodes for rule in _MEMCACHED]
     rules = _SERVER + (_REPLICA if plan.managed.replicas_per_shard else ())

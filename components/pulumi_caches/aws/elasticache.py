@@ -9,7 +9,7 @@ from pulumi_caches.arguments import Arguments
 from pulumi_caches.aws.alarms import make_alarms
 from pulumi_caches.aws.memcached import make_memcached
 from pulumi_caches.aws.options import read_plan
-from pulumi_caches.aws.plan import Durability, Engine, Plan
+from pulumi_caches.aws.plan import Durability, ElastiCacheEngine, Plan
 from pulumi_caches.aws.replication_group import make_replication_group
 from pulumi_caches.aws.served import Served
 from pulumi_caches.aws.serverless import make_serverless
@@ -42,7 +42,7 @@ MAPPING = {
 class ElastiCacheArgs(ManagedArgs):
     """Arguments of ElastiCache. `region` and `aws_subnet_ids` are required."""
 
-    engine: NotRequired[Engine]
+    engine: NotRequired[ElastiCacheEngine]
     """valkey, redis or memcached. Default: valkey."""
     aws_subnet_ids: list[pulumi.Input[str]]
     """Subnets to be reached in, one for each zone: at least 2 with high_availability, such as an AwsNetwork's subnet_ids."""
@@ -123,7 +123,7 @@ def _make(plan: Plan, users: aws.elasticache.UserGroup | None, opts: pulumi.Reso
     subnet_group = aws.elasticache.SubnetGroup(
         plan.name, name=plan.name, description=plan.name, subnet_ids=plan.subnet_ids, **plan.common(), opts=opts
     )
-    if plan.engine is Engine.MEMCACHED:
+    if plan.engine is ElastiCacheEngine.MEMCACHED:
         return make_memcached(plan, subnet_group, opts)
     return make_replication_group(plan, users, subnet_group, opts)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from pulumi_caches.arguments import Arguments, suggest
-from pulumi_caches.aws.plan import Durability, Engine, Plan
+from pulumi_caches.aws.plan import Durability, ElastiCacheEngine, Plan
 from pulumi_caches.aws.sizes import TIERED, VALKEY_ONLY, family_of, node_type_for, node_types, regions
 from pulumi_caches.managed import Auth, Managed, Persistence, Service, read_managed
 
@@ -53,13 +53,13 @@ _SERVERLESS_LACKS = {
     "aws_primary": "a serverless cache is in one region: leave it out",
 }
 _SERVERLESS = {
-    Engine.VALKEY: Service(
+    ElastiCacheEngine.VALKEY: Service(
         "ElastiCache Serverless for Valkey", 1, 0, ("7", "8"), _LOGINS, _NO_DISK, tls_always=True, lacking=_SERVERLESS_LACKS
     ),
-    Engine.REDIS: Service(
+    ElastiCacheEngine.REDIS: Service(
         "ElastiCache Serverless for Redis OSS", 1, 0, ("7",), _LOGINS, _NO_DISK, tls_always=True, lacking=_SERVERLESS_LACKS
     ),
-    Engine.MEMCACHED: Service(
+    ElastiCacheEngine.MEMCACHED: Service(
         "ElastiCache Serverless for Memcached",
         1,
         0,
@@ -70,13 +70,13 @@ _SERVERLESS = {
         lacking={**_MEMCACHED_LACKS, **_SERVERLESS_LACKS},
     ),
 }
-_NODES = {Engine.VALKEY: VALKEY, Engine.REDIS: REDIS, Engine.MEMCACHED: MEMCACHED}
+_NODES = {ElastiCacheEngine.VALKEY: VALKEY, ElastiCacheEngine.REDIS: REDIS, ElastiCacheEngine.MEMCACHED: MEMCACHED}
 NODES_MAXIMUM = 500
 # What a secondary has from its primary.
 _INHERITED = ("engine", "engine_version", "memory_gib", "shards", "tls", "aws_node_type", "aws_configs", "aws_restore_from", "aws_kms_key")
 _CONFIGS = {
-    Engine.MEMCACHED: ["idle_timeout", "max_item_size", "maxconns_fast", "slab_automove", "chunk_size_growth_factor"],
-    Engine.VALKEY: [
+    ElastiCacheEngine.MEMCACHED: ["idle_timeout", "max_item_size", "maxconns_fast", "slab_automove", "chunk_size_growth_factor"],
+    ElastiCacheEngine.VALKEY: [
         "activedefrag",
         "lazyfree-lazy-eviction",
         "lfu-decay-time",
@@ -97,7 +97,7 @@ def read_plan(arguments: Arguments, name: str) -> Plan:
     """Reads them all."""
     if "--" in name:
         arguments.refuse("name", "its name has two hyphens in a row, which AWS does not take", shown=False)
-    engine = arguments.choice("engine", Engine.VALKEY)
+    engine = arguments.choice("engine", ElastiCacheEngine.VALKEY)
     serverless = arguments.flag("aws_serverless", False)
     service = (_SERVERLESS if serverless else _NODES)[engine]
     managed = read_managed(arguments, service)
@@ -142,11 +142,11 @@ def _refuse_what_does_not_fit(arguments: Arguments, plan: Plan) -> None:
     for key in ("password_version", "password_previous_valid"):
         if arguments.given(key) and managed.auth is not Auth.PASSWORD:
             arguments.refuse(key, "there is no password: give auth: password, or leave it out")
-    if plan.tls_optional and (not managed.tls or managed.auth is not Auth.NONE or plan.engine is Engine.MEMCACHED):
+    if plan.tls_optional and (not managed.tls or managed.auth is not Auth.NONE or plan.engine is ElastiCacheEngine.MEMCACHED):
         arguments.refuse("aws_tls_optional", "is for the way from tls: false to true, with auth none, of Valkey and Redis: leave it out")
-    if plan.final_backup and (plan.engine is Engine.MEMCACHED or plan.serverless) and arguments.given("aws_final_backup"):
+    if plan.final_backup and (plan.engine is ElastiCacheEngine.MEMCACHED or plan.serverless) and arguments.given("aws_final_backup"):
         arguments.refuse("aws_final_backup", "only replication groups make one: leave it out")
-    if plan.engine is Engine.MEMCACHED and not plan.serverless:
+    if plan.engine is ElastiCacheEngine.MEMCACHED and not plan.serverless:
         for key in ("aws_restore_from", "aws_global_datastore", "aws_primary"):
             if arguments.given(key):
                 arguments.refuse(key, "Memcached has no backups and no copies in other regions: leave it out")
@@ -161,7 +161,7 @@ def _refuse_durability(arguments: Arguments, plan: Plan) -> None:
         return
     managed = plan.managed
     needs = {
-        "engine valkey, 9.0 or newer": plan.engine is Engine.VALKEY and (plan.version or "").startswith("9."),
+        "engine valkey, 9.0 or newer": plan.engine is ElastiCacheEngine.VALKEY and (plan.version or "").startswith("9."),
         "several shards": plan.clustered,
         "high_availability with a replica": managed.high_availability and managed.replicas_per_shard > 0,
         "tls": managed.tls,
@@ -194,7 +194,7 @@ def _read_region(arguments: Arguments) -> str:
     return str(region)
 
 
-def _read_node_type(arguments: Arguments, engine: Engine, managed: Managed, region: str) -> str | None:
+def _read_node_type(arguments: Arguments, engine: ElastiCacheEngine, managed: Managed, region: str) -> str | None:
     known = node_types(region)
     if not known:
         return None
@@ -212,9 +212,9 @@ def _read_node_type(arguments: Arguments, engine: Engine, managed: Managed, regi
         arguments.refuse("aws_node_type", f"{where}{suggest(str(given), known)}")
         return None
     family = family_of(given)
-    if family in VALKEY_ONLY and engine is not Engine.VALKEY:
+    if family in VALKEY_ONLY and engine is not ElastiCacheEngine.VALKEY:
         arguments.refuse("aws_node_type", f"nodes of {family} are for Valkey only: leave it out, or give engine: valkey")
-    if family == TIERED and engine is Engine.MEMCACHED:
+    if family == TIERED and engine is ElastiCacheEngine.MEMCACHED:
         arguments.refuse("aws_node_type", f"nodes of {TIERED} are for Valkey and Redis only")
     return str(given)
 
@@ -250,21 +250,21 @@ def _read_list(arguments: Arguments, key: str, prefix: str) -> list[pulumi.Input
     return list(given)
 
 
-def _read_key(arguments: Arguments, engine: Engine, serverless: bool) -> pulumi.Input[str] | None:
+def _read_key(arguments: Arguments, engine: ElastiCacheEngine, serverless: bool) -> pulumi.Input[str] | None:
     key: pulumi.Input[str] | None = arguments.value("aws_kms_key", None)
-    if key is not None and engine is Engine.MEMCACHED and not serverless:
+    if key is not None and engine is ElastiCacheEngine.MEMCACHED and not serverless:
         arguments.refuse("aws_kms_key", "Memcached keeps nothing that could be encrypted: leave it out")
     elif isinstance(key, str) and not re.fullmatch(r"arn:aws[a-z-]*:kms:.+:key/.+", key):
         arguments.refuse("aws_kms_key", "must be a key's ARN: arn:aws:kms:REGION:ACCOUNT:key/ID")
     return key
 
 
-def _read_configs(arguments: Arguments, engine: Engine) -> dict[str, str]:
+def _read_configs(arguments: Arguments, engine: ElastiCacheEngine) -> dict[str, str]:
     configs: Any = arguments.value("aws_configs", {})
     if not isinstance(configs, dict) or not all(isinstance(each, str) for each in [*configs, *configs.values()]):
         arguments.refuse("aws_configs", "must be a mapping of strings to strings")
         return {}
-    known = _CONFIGS[Engine.MEMCACHED if engine is Engine.MEMCACHED else Engine.VALKEY]
+    known = _CONFIGS[ElastiCacheEngine.MEMCACHED if engine is ElastiCacheEngine.MEMCACHED else ElastiCacheEngine.VALKEY]
     for key in configs:
         if key == "maxmemory-policy":
             arguments.refuse("aws_configs", "'maxmemory-policy' has an argument of its own, maxmemory_policy")
@@ -273,8 +273,8 @@ def _read_configs(arguments: Arguments, engine: Engine) -> dict[str, str]:
     return dict(configs)
 
 
-def _read_log_days(arguments: Arguments, engine: Engine) -> int:
-    if engine is Engine.MEMCACHED:
+def _read_log_days(arguments: Arguments, engine: ElastiCacheEngine) -> int:
+    if engine is ElastiCacheEngine.MEMCACHED:
         if arguments.given("aws_log_retention_days"):
             arguments.refuse("aws_log_retention_days", "Memcached delivers no logs: leave it out")
         return 0

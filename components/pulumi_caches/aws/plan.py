@@ -12,7 +12,7 @@ PORT = 6379
 MEMCACHED_PORT = 11211
 
 
-class Engine(StrEnum):
+class ElastiCacheEngine(StrEnum):
     """What serves."""
 
     VALKEY = "valkey"
@@ -40,7 +40,7 @@ class Plan:
 
     name: str
     region: str
-    engine: Engine
+    engine: ElastiCacheEngine
     managed: Managed
     version: str | None
     """None where AWS chooses."""
@@ -72,7 +72,7 @@ class Plan:
     def family(self) -> str:
         """Of its parameter group."""
         version = self.version or ""
-        if self.engine is Engine.MEMCACHED:
+        if self.engine is ElastiCacheEngine.MEMCACHED:
             return "memcached1.6"
         major = version.split(".")[0]
         return f"{self.engine.value}{'6.x' if major == '6' else major}"

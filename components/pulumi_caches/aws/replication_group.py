@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from pulumi_caches.aws.plan import PORT, Durability, Engine, Plan, window
+from pulumi_caches.aws.plan import PORT, Durability, ElastiCacheEngine, Plan, window
 from pulumi_caches.aws.served import Served
 from pulumi_caches.aws.sizes import TIERED, family_of
 
@@ -49,7 +49,7 @@ def make_replication_group(
 def make_parameters(plan: Plan, opts: pulumi.ResourceOptions) -> aws.elasticache.ParameterGroup:
     """The settings, in a group that is made anew for another family, before the old one goes."""
     settings = dict(plan.configs)
-    if plan.engine is not Engine.MEMCACHED:
+    if plan.engine is not ElastiCacheEngine.MEMCACHED:
         settings["maxmemory-policy"] = plan.managed.maxmemory_policy.value
         if plan.clustered:
             settings["cluster-enabled"] = "yes"

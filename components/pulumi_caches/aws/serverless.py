@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from pulumi_caches.aws.plan import Engine, Plan
+from pulumi_caches.aws.plan import ElastiCacheEngine, Plan
 from pulumi_caches.aws.served import Served
 
 
@@ -40,7 +40,7 @@ def make_serverless(plan: Plan, users: aws.elasticache.UserGroup | None, opts: p
 def _where(plan: Plan) -> Any:
     def where(endpoints: list[Any], readers: list[Any] | None) -> dict[str, Any]:
         host, port = endpoints[0]["address"], int(endpoints[0]["port"])
-        if plan.engine is Engine.MEMCACHED:
+        if plan.engine is ElastiCacheEngine.MEMCACHED:
             return {"mode": "sharded", "host": host, "port": port, "nodes": [f"{host}:{port}"], "serverless": True}
         # Clients have to speak Cluster with any of them.
         found = {"mode": "cluster", "host": host, "port": port, "serverless": True}

@@ -6,8 +6,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from pulumi_caches.aws.plan import Engine, Plan
-from pulumi_caches.kubernetes.credentials import keep_secret
+from pulumi_caches.aws.plan import ElastiCacheEngine, Plan
+from pulumi_caches.kept import keep_secret
 from pulumi_caches.managed import Auth
 
 # Nothing that the whole cluster's owner does: AWS keeps those commands anyway.
@@ -28,7 +28,7 @@ def make_users(plan: Plan, opts: pulumi.ResourceOptions) -> tuple[aws.elasticach
     mode: Any = {"type": "password", "passwords": passwords} if passwords else {"type": "iam"}
     # For a login by IAM both its names have to be the same.
     users = [_user(plan, plan.name, plan.name, _RIGHTS, mode, opts)]
-    if plan.engine is Engine.REDIS:
+    if plan.engine is ElastiCacheEngine.REDIS:
         # A group for Redis needs a user of this name; one for Valkey has none unless it is given.
         users.append(_user(plan, f"{plan.name}-default", "default", _NOTHING, {"type": "no-password-required"}, opts))
     group = aws.elasticache.UserGroup(

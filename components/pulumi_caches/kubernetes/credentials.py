@@ -18,6 +18,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
+from pulumi_caches.kept import keep_secret
 from pulumi_caches.kubernetes import labels
 
 # 24 random bytes: 192 bits, more than the hash that the server keeps can leak.
@@ -259,12 +260,6 @@ def _read_existing(name: str, plan: ExistingSecret, secret_id: pulumi.Output[str
 def _generate(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """A random password that stays what it was when it was first made."""
     return keep_secret(name, secrets.token_urlsafe(PASSWORD_BYTES), opts)
-
-
-def keep_secret(name: str, first: pulumi.Input[str], opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """A secret that stays what it was when it was first made."""
-    keep = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["input"]))
-    return pulumi.Stash(name, input=pulumi.Output.secret(first), opts=keep).output
 
 
 def _secret(name: str, data: dict[str, pulumi.Output[str]], metadata: dict[str, Any], opts: pulumi.ResourceOptions) -> "k8s.core.v1.Secret":

@@ -10,8 +10,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from pulumi_caches.arguments import ArgumentError, Arguments
+from pulumi_caches.kept import keep_secret
 from pulumi_caches.kubernetes import tls_authority
-from pulumi_caches.kubernetes.credentials import keep_secret
 
 _KEYS = ("tls.crt", "tls.key")
 _AUTHORITY = "ca.crt"

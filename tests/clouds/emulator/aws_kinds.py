@@ -140,6 +140,8 @@ def _serverless(inputs: dict[str, Any]) -> Problems:
 
 
 def _user(inputs: dict[str, Any]) -> Problems:
+    if inputs.get("engine") not in ("redis", "valkey", None):
+        yield "engine", f"{inputs['engine']!r} is none of redis, valkey: no other has users"
     mode = inputs.get("authenticationMode") or {}
     if mode.get("type") == "iam" and inputs.get("userName") and inputs.get("userId") != inputs["userName"]:
         yield "userName", "has to be the userId for logins by IAM"
