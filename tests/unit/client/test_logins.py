@@ -266,6 +266,6 @@ def test_every_node_of_a_cluster_is_logged_in_to(connects: Connects, kind: str, 
         cloud = clouds(accept, life_seconds=3)
         assert nodes.ca_file
         given = {"engine": "valkey", "mode": "cluster", "host": nodes.hosts.of(Place(0, 0)), "port": 6379, "tls": True}
-        cache = connects({**given, "ca_pem": nodes.ca_file.read_text(), **GIVEN[kind]}, budget=10, decode_responses=True)
+        cache = connects({**given, "ca_pem": nodes.ca_file.read_text(), **GIVEN[kind]}, budget=30, decode_responses=True)
         while len(cloud.given) < 2:
             assert [cache.get(f"key{number}") for number in range(20)] == list(map(str, range(20)))

@@ -106,7 +106,8 @@ def test_a_refused_port_is_tried_until_the_budget_is_spent(server: Processes, co
     server.signal(1, signal.SIGKILL)
     cache = connects(server.connection(1), budget=BUDGET, name="sessions")
     with pytest.raises(
-        BudgetSpentError, match=r"INCRBY had no success at sessions, attempts: \d+, with 0\.5 s to spend; the last: ConnectionError"
+        BudgetSpentError,
+        match=r"INCRBY had no success at sessions, attempts: \d+, with 0\.5 s to spend; the last: \w+Error",
     ) as caught:
         cache.incr("number")
     assert PASSWORD not in repr(caught.value)

@@ -106,7 +106,7 @@ def test_the_later_write_stays_whatever_the_writers_clocks_say(engine: str, tmp_
 
 def test_with_two_clouds_away_writes_fail_and_say_why(tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
-        async with under.client(Policy(cloud_seconds=0.2)) as cache:
+        async with under.client(Policy(cloud_seconds=1, budget_seconds=5)) as cache:
             await cache.set("key", b"1")
             under.hang("aws")
             under.hang("gcp")
@@ -126,7 +126,7 @@ def test_it_begins_as_soon_as_enough_clouds_answer(tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
         under.hang("aws")
         under.hang("gcp")
-        async with under.client(Policy(cloud_seconds=0.2)) as cache:
+        async with under.client(Policy(cloud_seconds=1, budget_seconds=5)) as cache:
             with pytest.raises(QuorumError):
                 await cache.set("key", b"1")
             under.go_on("gcp")
@@ -141,7 +141,7 @@ def test_it_begins_as_soon_as_enough_clouds_answer(tmp_path: Path) -> None:
 
 def test_keys_stay_where_they_may_be(tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
-        async with under.client(Policy(residency={"eu:*": ["azure", "gcp"]})) as cache:
+        async with under.client(Policy(cloud_seconds=2, budget_seconds=20, residency={"eu:*": ["azure", "gcp"]})) as cache:
             await cache.set("eu:customer", b"1")
             await cache.set("other", b"2")
             assert await cache.repaired(SECONDS)
@@ -158,7 +158,7 @@ def test_keys_stay_where_they_may_be(tmp_path: Path) -> None:
 
 def test_a_full_queue_refuses_writes_and_writes_nothing(tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
-        async with under.client(Policy(queue_limit=5)) as cache:
+        async with under.client(Policy(cloud_seconds=2, budget_seconds=20, queue_limit=5)) as cache:
             await cache.set("a", b"1")
             assert await cache.repaired(SECONDS)
             under.kill("gcp")
@@ -207,7 +207,7 @@ def test_one_server_under_two_names_is_refused(tmp_path: Path) -> None:
 
 def test_keys_and_values_that_can_not_be_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
-        async with under.client(Policy(max_value_bytes=10)) as cache:
+        async with under.client(Policy(cloud_seconds=2, budget_seconds=20, max_value_bytes=10)) as cache:
             for key, value, ttl in (
                 ("", b"", None),
                 ("a\nb", b"", None),

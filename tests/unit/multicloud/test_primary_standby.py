@@ -12,7 +12,8 @@ from caches_runtime.multicloud import AsyncPrimaryStandby, NotConvergedError, Pr
 from unit.client.processes import processes
 from unit.multicloud.clouds import SECONDS, Clouds, run, until
 
-PATIENT = StandbyPolicy(budget_seconds=10)
+# As with several clouds: slow is not away.
+PATIENT = StandbyPolicy(cloud_seconds=1, budget_seconds=20)
 
 
 def standby(under: Clouds, number: int = 1, policy: StandbyPolicy = PATIENT, **more: Any) -> AsyncPrimaryStandby:
@@ -43,7 +44,7 @@ def test_the_standby_takes_over_with_all_that_was_acknowledged(engine: str, faul
 
 def test_an_old_primary_that_returns_refuses_who_did_not_notice(engine: str, tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
-        async with standby(under) as cache, standby(under, 2, StandbyPolicy(budget_seconds=10, automatic=False)) as asleep:
+        async with standby(under) as cache, standby(under, 2, StandbyPolicy(cloud_seconds=1, budget_seconds=20, automatic=False)) as asleep:
             await cache.set("key", b"1")
             under.hang("aws")
             await cache.set("key", b"2")
@@ -117,7 +118,7 @@ def test_what_a_standby_misses_is_brought_before_it_takes_over(tmp_path: Path) -
 
 def test_without_automatic_a_person_decides(tmp_path: Path) -> None:
     async def script(under: Clouds) -> None:
-        async with standby(under, policy=StandbyPolicy(budget_seconds=1, automatic=False)) as cache:
+        async with standby(under, policy=StandbyPolicy(cloud_seconds=1, budget_seconds=3, automatic=False)) as cache:
             await cache.set("key", b"1")
             under.kill("aws")
             with pytest.raises(QuorumError, match="aws is the primary"):

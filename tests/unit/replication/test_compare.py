@@ -50,7 +50,7 @@ def test_what_can_not_be_compared_is_neither_the_same_nor_different(tmp_path: Pa
         sites.files["other"].write_text("{}")
         code, said = sites.ends("compare", "--from={one}", "--to={other}")
         assert code == 2, said
-        assert "mode: missing" in said
+        assert "engine: missing" in said
         (again := of(tmp_path, one=one, other=other)).files["one"].exists()
         other.end()
         code, said = again.ends("compare", "--from={one}", "--to={other}")
