@@ -71,6 +71,7 @@ bench: environment ## Measure against plain pulumi_kubernetes, and what the runt
 	$(VENV)/python -m bench.patterns
 	$(VENV)/python -m bench.tiers
 	$(VENV)/python -m bench.replicate
+	$(VENV)/python -m bench.multicloud
 
 bench-failover: environment ## Measure how long clients of a SentinelGroup and of a cluster wait
 	$(VENV)/python -m bench.failover

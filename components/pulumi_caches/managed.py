@@ -150,6 +150,8 @@ class Service:
     """What it can have on disk, from what keeps most."""
     backups: bool = True
     """Whether the cloud makes some each day."""
+    tls_always: bool = False
+    """Whether clients can't do without TLS."""
     full_hours: bool = False
     """Whether backups and maintenance begin at full hours only."""
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -166,7 +168,7 @@ def read_managed(arguments: Arguments, service: Service) -> Managed:
     if high_availability and not replicas and service.replicas:
         arguments.refuse("replicas_per_shard", "nobody could take over: give at least 1, or high_availability: false")
     auth = _one_of(arguments, "auth", service.auths[0], service.auths, service)
-    tls = "tls" not in service.lacking and arguments.flag("tls", True)
+    tls = service.tls_always or ("tls" not in service.lacking and arguments.flag("tls", True))
     if auth is not Auth.NONE and not tls:
         arguments.refuse("tls", f"with auth {auth} logins would cross the network in plain text: leave it out, or give auth: none")
     purpose, maxmemory_policy, persistence = read_purpose(arguments)

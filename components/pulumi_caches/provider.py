@@ -38,6 +38,7 @@ _PLATFORMS = {
         "CacheWarmup",
     ],
     "azure": ["AzureManagedRedis", "AzureCacheForRedis", "AzureNetwork"],
+    "aws": ["ElastiCache", "AwsNetwork"],
     "gcp": ["Memorystore", "GcpNetwork"],
 }
 

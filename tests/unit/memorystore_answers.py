@@ -17,7 +17,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "endpoints": [{"connections": [endpoint("READER", "10.0.0.3"), endpoint("PRIMARY", "10.0.0.2")]}],
         "managedServerCas": MANAGED,
     },
-    "cluster": {"discoveryEndpoints": [{"address": "10.0.0.4", "port": 6379}], "managedServerCas": MANAGED},
+    "valkey-cluster": {"endpoints": [{"connections": [endpoint("DISCOVERY", "10.0.0.4")]}], "managedServerCas": MANAGED},
+    "redis-cluster": {"discoveryEndpoints": [{"address": "10.0.0.4", "port": 6379}], "managedServerCas": MANAGED},
     "redis": {
         "host": "10.0.0.5",
         "port": 6378,

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi_caches.provider import COMPONENTS
-from unit import mocks
+from unit import memorystore_answers, mocks
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # What a component can't be made without.
@@ -30,13 +30,15 @@ NEEDED: dict[str, dict[str, Any]] = {
             "provider": "kubernetes",
         }
     },
+    "Memorystore": {"region": "europe-west1", "gcp_network": "projects/shop/global/networks/main"},
+    "GcpNetwork": {"region": "europe-west1"},
     "CacheWarmup": {
         "connection": {"engine": "redis", "host": "cache.shop.svc", "port": 6379, "auth": "none"},
         "source": "https://example.com/warm.csv",
     },
 }
-# What only Azure knows.
-ANSWERS = {"AzureCacheForRedis": {"cache": {"sslPort": 6380}}}
+# What only the clouds know.
+ANSWERS = {"AzureCacheForRedis": {"cache": {"sslPort": 6380}}, "Memorystore": {"cache": memorystore_answers.ANSWERS["valkey"]}}
 EACH = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)
 
 

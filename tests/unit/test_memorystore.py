@@ -71,7 +71,7 @@ def test_by_default_two_nodes_in_two_zones_speak_tls_and_take_logins_of_iam() ->
 
 
 def test_several_shards_are_a_cluster() -> None:
-    registered, connection = made("cluster", shards=3, memory_gib=4, purpose="cache", engine_version="8.0")
+    registered, connection = made("valkey-cluster", shards=3, memory_gib=4, purpose="cache", engine_version="8.0")
     instance = asked(registered, kind="gcp:memorystore/instance:Instance")
     assert (instance["mode"], instance["nodeType"], instance["engineVersion"]) == ("CLUSTER", "STANDARD_SMALL", "VALKEY_8_0")
     assert "automatedBackupConfig" not in instance
@@ -95,7 +95,7 @@ def test_a_redis_instance_leaves_a_fifth_free_and_has_a_password() -> None:
 
 
 def test_a_redis_cluster_is_made_for_redis_with_shards() -> None:
-    registered, connection = made("cluster", engine="redis", shards=3)
+    registered, connection = made("redis-cluster", engine="redis", shards=3)
     cluster = asked(registered, kind="gcp:redis/cluster:Cluster")
     assert (cluster["nodeType"], cluster["authorizationMode"]) == ("REDIS_STANDARD_SMALL", "AUTH_MODE_IAM_AUTH")
     assert cluster["transitEncryptionMode"] == "TRANSIT_ENCRYPTION_MODE_SERVER_AUTHENTICATION"

@@ -136,6 +136,7 @@ RECIPES: dict[str, Recipe] = {
     "local-path-provisioner": Recipe(packages=("github.com/rancher/local-path-provisioner",)),
     "memcached-exporter": Recipe(packages=("github.com/prometheus/memcached_exporter/cmd/memcached_exporter",)),
     "redis-exporter": Recipe(packages=("github.com/oliver006/redis_exporter",)),
+    "toxiproxy": Recipe(packages=("github.com/Shopify/toxiproxy/v2/cmd/server",)),
     "redis-operator": Recipe(packages=("github.com/OT-CONTAINER-KIT/redis-operator/cmd",)),
     "operator-crds": Recipe(packages=(), finish=_copy_operator_crds),
     "monitoring-crds": Recipe(packages=(), finish=_copy_monitoring_crds),

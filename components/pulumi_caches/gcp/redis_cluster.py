@@ -6,7 +6,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from pulumi_caches.gcp.plan import Plan
-from pulumi_caches.gcp.served import ROLES, Served, at_discovery_endpoint, nodes_settings
+from pulumi_caches.gcp.served import ROLES, Served, chain_of, nodes_settings
 from pulumi_caches.managed import Auth, Persistence
 
 _PERSISTENCE: dict[Persistence, dict[str, Any]] = {
@@ -19,7 +19,7 @@ _PERSISTENCE: dict[Persistence, dict[str, Any]] = {
 def make_redis_cluster(plan: Plan, opts: pulumi.ResourceOptions) -> Served:
     """The cluster."""
     made = gcp.redis.Cluster(plan.name, **inputs(plan), opts=opts)
-    return Served(made, [made.discovery_endpoints, made.managed_server_cas], at_discovery_endpoint)
+    return Served(made, [made.discovery_endpoints, made.managed_server_cas], _at_discovery)
 
 
 def inputs(plan: Plan) -> dict[str, Any]:
@@ -44,3 +44,7 @@ def inputs(plan: Plan) -> dict[str, Any]:
             "secondary_clusters": [{"cluster": each} for each in replication.secondaries] or None,
         }
     return asked
+
+
+def _at_discovery(endpoints: Any, authorities: Any) -> dict[str, Any]:
+    return {"mode": "cluster", "host": endpoints[0]["address"], "port": int(endpoints[0]["port"]), **chain_of(authorities)}

@@ -58,8 +58,3 @@ def chain_of(authorities: list[Any] | None) -> dict[str, str]:
 def in_pem(certificates: list[str]) -> dict[str, str]:
     """The connection's authority, from certificates."""
     return {"ca_pem": "\n".join([*map(str.strip, certificates), ""])} if certificates else {}
-
-
-def at_discovery_endpoint(endpoints: Any, authorities: Any) -> dict[str, Any]:
-    """Where a client learns of a cluster's nodes."""
-    return {"mode": "cluster", "host": endpoints[0]["address"], "port": int(endpoints[0]["port"]), **chain_of(authorities)}

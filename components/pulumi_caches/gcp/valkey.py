@@ -7,7 +7,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from pulumi_caches.gcp.plan import Plan
-from pulumi_caches.gcp.served import ROLES, Served, at_discovery_endpoint, chain_of, nodes_settings
+from pulumi_caches.gcp.served import ROLES, Served, chain_of, nodes_settings
 from pulumi_caches.managed import Auth, Persistence
 
 _NETWORK = re.compile(r"projects/([^/]+)/global/networks/[^/]+")
@@ -21,9 +21,7 @@ _PERSISTENCE: dict[Persistence, dict[str, Any]] = {
 def make_valkey(plan: Plan, opts: pulumi.ResourceOptions) -> Served:
     """The instance."""
     made = gcp.memorystore.Instance(plan.name, **inputs(plan), opts=opts)
-    if plan.clustered:
-        return Served(made, [made.discovery_endpoints, made.managed_server_cas], at_discovery_endpoint)
-    return Served(made, [made.endpoints, made.managed_server_cas], _at_endpoints)
+    return Served(made, [made.endpoints, made.managed_server_cas], _at_discovery if plan.clustered else _at_primary)
 
 
 def inputs(plan: Plan) -> dict[str, Any]:
@@ -62,11 +60,21 @@ def _own_project(network: pulumi.Input[str]) -> pulumi.Output[str]:
     return pulumi.Output.from_input(network).apply(project)
 
 
-def _at_endpoints(endpoints: Any, authorities: Any) -> dict[str, Any]:
-    connections = [each["psc_auto_connection"] for endpoint in endpoints for each in endpoint["connections"]]
-    by_type = {each["connection_type"]: each for each in connections}
-    writes = by_type["CONNECTION_TYPE_PRIMARY"]
+def _at_discovery(endpoints: Any, authorities: Any) -> dict[str, Any]:
+    found = _by_type(endpoints)["DISCOVERY"]
+    return {"mode": "cluster", "host": found["ip_address"], "port": int(found["port"]), **chain_of(authorities)}
+
+
+def _at_primary(endpoints: Any, authorities: Any) -> dict[str, Any]:
+    by_type = _by_type(endpoints)
+    writes = by_type["PRIMARY"]
     found = {"mode": "standalone", "host": writes["ip_address"], "port": int(writes["port"]), **chain_of(authorities)}
-    if reads := by_type.get("CONNECTION_TYPE_READER"):
+    if reads := by_type.get("READER"):
         found |= {"reader_host": reads["ip_address"], "reader_port": int(reads["port"])}
     return found
+
+
+def _by_type(endpoints: Any) -> dict[str, Any]:
+    """Connections by CONNECTION_TYPE_…: the first of each, as a cluster may have several."""
+    connections = [each["psc_auto_connection"] for endpoint in endpoints for each in endpoint["connections"]]
+    return {each["connection_type"].removeprefix("CONNECTION_TYPE_"): each for each in reversed(connections)}

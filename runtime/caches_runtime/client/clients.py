@@ -7,7 +7,7 @@ import redis.asyncio
 import redis.asyncio.cluster
 import redis.cluster
 
-from caches_runtime.client.calls import PIPELINE, Calls
+from caches_runtime.client.calls import PIPELINE, UNDER_WAY, Calls
 from caches_runtime.client.sockets import Turn
 
 
@@ -38,6 +38,15 @@ class ClusterCache(redis.RedisCluster):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """One call."""
         return self._calls.run(args[0], lambda: super(ClusterCache, self).execute_command(*args, **options))  # type: ignore[no-untyped-call]
+
+    def get_node(self, host: str | None = None, port: int | None = None, node_name: str | None = None) -> Any:
+        """Also, for a call, one that a slot moves to and that has none yet: redis-py knows nothing of it when it is to ask there."""
+        found = super().get_node(host, port, node_name)  # type: ignore[no-untyped-call]
+        if found is None and node_name and UNDER_WAY.get():
+            address, _, number = node_name.rpartition(":")
+            found = redis.cluster.ClusterNode(address, int(number), redis.cluster.PRIMARY)  # type: ignore[no-untyped-call]
+            self.nodes_manager.nodes_cache[found.name] = found
+        return found
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
         """Commands that are sent together, in one call."""
@@ -76,6 +85,16 @@ class AsyncClusterCache(redis.asyncio.RedisCluster):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """One call."""
         return await self._calls.run_async(args[0], lambda: super(AsyncClusterCache, self).execute_command(*args, **options))
+
+    def get_node(self, host: str | None = None, port: int | None = None, node_name: str | None = None) -> Any:
+        """As ClusterCache's."""
+        found = super().get_node(host, port, node_name)
+        if found is None and node_name and UNDER_WAY.get():
+            address, _, number = node_name.rpartition(":")
+            own = self.nodes_manager.connection_kwargs
+            found = redis.asyncio.cluster.ClusterNode(address, int(number), redis.cluster.PRIMARY, **own)
+            self.nodes_manager.nodes_cache[found.name] = found
+        return found
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
         """Commands that are sent together, in one call."""

@@ -9,6 +9,7 @@ import redis.asyncio
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
 from redis.backoff import NoBackoff
+from redis.cluster import LoadBalancingStrategy
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
@@ -125,7 +126,7 @@ def _cluster(plan: Plan) -> Cache | ClusterCache:
             url=f"redis://{first}",
             startup_nodes=list(nodes),
             connection_class=plan.kind(sockets.BoundedConnection, sockets.BoundedTlsConnection),
-            read_from_replicas=plan.reader,
+            load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN if plan.reader else None,
             retry=Retry(NoBackoff(), 0),
             **plan.common,
         ),
@@ -138,7 +139,7 @@ def _cluster_async(plan: Plan) -> AsyncCache | AsyncClusterCache:
         plan.calls,
         startup_nodes=nodes,
         ssl=plan.connection.tls,
-        read_from_replicas=plan.reader,
+        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN if plan.reader else None,
         retry=Retry(NoBackoff(), 0),
         **plan.common,
     )

@@ -117,6 +117,10 @@ class RedisStore:
         if keys:
             await _answer(self._client.delete, *keys)
 
+    async def publish(self, channel: str, message: bytes) -> None:
+        """To those who are subscribed now. Raises StoreError."""
+        await self._ask("PUBLISH", channel, message)
+
     async def _ask(self, *command: Any) -> Any:
         return await _answer(self._client.execute_command, *command)
 

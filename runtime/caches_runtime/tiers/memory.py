@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -13,13 +13,17 @@ class Fill:
     def __init__(self, keys: Collection[bytes]) -> None:
         self.keys = set(keys)
         """Those that have not been invalidated since it began."""
+        self.began = time.monotonic()
 
 
 class Memory:
     """What was used longest ago goes first. For any number of threads; each method takes time by the keys it is given."""
 
     def __init__(self, *, entries: int = 10_000, size_bytes: int = 64 * 1024**2, seconds: float = 5.0) -> None:
-        """At most so many values, so many bytes of keys and values, and each for so long. Raises ValueError for what is not above 0."""
+        """At most so many values, so many bytes of keys and values, and each for so long after its read began.
+
+        Raises ValueError for what is not above 0.
+        """
         for name, limit in (("entries", entries), ("size_bytes", size_bytes), ("seconds", seconds)):
             if not limit > 0:
                 raise ValueError(f"{name} = {limit!r}: it is more than 0")
@@ -64,7 +68,7 @@ class Memory:
 
     def keep(self, fill: Fill, values: Mapping[bytes, bytes]) -> None:
         """Holds those that have not been invalidated since the fill began; what is larger than all may be is not held."""
-        ends = time.monotonic() + self._seconds
+        ends = fill.began + self._seconds  # what was read may have been replaced at once
         with self._lock:
             for key in fill.keys & values.keys():
                 size = len(key) + len(values[key])
@@ -83,6 +87,14 @@ class Memory:
                 self._remove(key)
             for fill in self._fills:
                 fill.keys.difference_update(keys)
+
+    def drop_where(self, changed: Callable[[bytes], bool]) -> None:
+        """Removes the keys of which that is true, also from fills under way. Takes time by all that is held."""
+        with self._lock:
+            for key in [key for key in self._held if changed(key)]:
+                self._remove(key)
+            for fill in self._fills:
+                fill.keys = {key for key in fill.keys if not changed(key)}
 
     def clear(self) -> None:
         """Removes all, also from fills under way."""

@@ -26,13 +26,11 @@ def make_valkey(cloud: Cloud, resource: Resource) -> None:
     _admit(cloud, resource, _token(cloud) if iam else None)
     host = address_of(cloud.folder, resource.id)
     outputs = {"state": "ACTIVE", "uid": resource.hidden["uid"], "name": resource.id, "managedServerCas": _authorities(resource, tls)}
-    if clustered:
-        outputs["discoveryEndpoints"] = [{"address": host, "port": PORT, "network": _network(inputs)}]
-    else:
-        connections = [_connection("PRIMARY", host, inputs)]
-        if replicas:
-            connections.append(_connection("READER", _reader(cloud, resource, "valkey", PORT, tls=tls), inputs))
-        outputs["endpoints"] = [{"connections": connections}]
+    # Its discoveryEndpoints are empty for endpoints that it makes itself.
+    connections = [_connection("DISCOVERY" if clustered else "PRIMARY", host, inputs)]
+    if replicas and not clustered:
+        connections.append(_connection("READER", _reader(cloud, resource, "valkey", PORT, tls=tls), inputs))
+    outputs["endpoints"] = [{"connections": connections}]
     resource.outputs |= outputs
     _replicate(cloud, resource, inputs.get("crossInstanceReplicationConfig") or {}, "instanceRole", "primaryInstance", "instance")
 

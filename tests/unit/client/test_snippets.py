@@ -41,3 +41,16 @@ def test_the_snippet_with_a_factory_finds_its_caches(tmp_path: Path, monkeypatch
         monkeypatch.setenv("CACHES_CONFIG", "caches.toml")
         exec(compile(snippet, "docs/client.md", "exec"), {})  # noqa: S102
         assert server.ask(1, "GET", "user:1") == "signed in"
+
+
+def test_the_snippet_of_several_clouds_puts_values_where_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [snippet] = [block for block in BLOCK.findall((CHECKOUT / "README.md").read_text()) if "MultiCloudCache" in block]
+    monkeypatch.chdir(tmp_path)
+    with processes() as server:
+        for number in (1, 2, 3):
+            server.serve(number)
+        known = {name: server.connection(number) for number, name in enumerate(("aws", "azure", "gcp"), 1)}
+        exec(compile(snippet, "README.md", "exec"), known)  # noqa: S102
+        assert known["cache"].primary == "aws"  # type: ignore[attr-defined] # the snippet's
+        assert "eu:customer" not in " ".join(server.ask(1, "KEYS", "*"))
+        assert "eu:customer" in " ".join(server.ask(2, "KEYS", "*"))

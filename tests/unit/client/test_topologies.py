@@ -122,6 +122,27 @@ def test_a_clusters_shards_are_all_reached_and_pipelined(nodes: Nodes, connects:
     assert connects(of_cluster(nodes), reader=True, decode_responses=True).get("key7") == "7"
 
 
+@pytest.mark.parametrize("nodes", [False], ids=["plain"], indirect=True)
+def test_a_slot_that_moves_to_a_shard_that_is_new_is_followed(nodes: Nodes, connects: Connects) -> None:
+    cache = connects(of_cluster(nodes), decode_responses=True)
+    assert cache.get("key1") == "1"
+    new = Place(3, 0)
+    nodes.start(new)
+    nodes.ask(Place(0, 0), "CLUSTER", "MEET", nodes.hosts.of(new), "6379")
+    with nodes.clients() as client:
+        slot, serves = str(client.keyslot("key1")), client.get_node_from_key("key1").host
+    [owner] = [place for place in (Place(shard, 0) for shard in range(3)) if nodes.hosts.of(place) == serves]
+    own_id, new_id = nodes.ask(owner, "CLUSTER", "MYID"), nodes.ask(new, "CLUSTER", "MYID")
+    assert until(lambda: new_id in nodes.ask(owner, "CLUSTER", "NODES") and own_id in nodes.ask(new, "CLUSTER", "NODES"), 20, every=0.1)
+    assert until(lambda: "cluster_state:ok" in nodes.ask(new, "CLUSTER", "INFO"), 20, every=0.1)
+    nodes.ask(new, "CLUSTER", "SETSLOT", slot, "IMPORTING", own_id)
+    nodes.ask(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", new_id)
+    # What the owner has not is asked of a node that the client has never heard of.
+    cache.set("{key1}new", "there")
+    assert cache.get("{key1}new") == "there"
+    assert cache.get("key1") == "1"
+
+
 def test_a_wrong_password_of_a_cluster_is_told_at_once(nodes: Nodes, connects: Connects) -> None:
     with pytest.raises(redis.AuthenticationError):
         connects({**of_cluster(nodes), "username": "system", "password": "the-wrong-one", "auth": None}).get("key1")

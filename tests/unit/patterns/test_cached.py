@@ -72,7 +72,7 @@ def test_two_arguments_have_one_key_only_when_they_are_the_same(one: Any, other:
     assert (key(one) == key(other)) == (repr(one) == repr(other))
 
 
-@pytest.mark.parametrize("argument", [[1], {"a": 1}, {1}, object(), float("nan"), (1, [2])], ids=repr)
+@pytest.mark.parametrize("argument", [[1], {"a": 1}, {1}, object(), float("nan"), (1, [2])], ids=lambda value: type(value).__name__)
 def test_an_argument_without_a_certain_form_is_refused(argument: Any) -> None:
     with pytest.raises(TypeError, match="argument first is of type"):
         key(argument)

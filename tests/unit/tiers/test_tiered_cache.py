@@ -5,14 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import pytest
-import redis
 from caches_runtime.client import ConnectionRefusedError, connect_async
 from caches_runtime.patterns.store import StoreError
 from caches_runtime.tiers import InvalidationLink, Memory, TieredCache
@@ -23,23 +21,10 @@ from unit.client.processes import Processes, processes
 from unit.client.relay import relay
 from unit.client.test_topologies import begin, exported
 from unit.sentinel import loop
-from unit.tiers.tiers import KEY, Tiers, tiers
+from unit.tiers.tiers import KEY, TIMEOUT_SECONDS, Tiers, Writes, tiers
 
-TIMEOUT_SECONDS = 0.5
 CHANNEL = "changes"
 WAYS: dict[str, dict[str, Any]] = {"tracking": {}, "channel": {"channel": CHANNEL}}
-
-
-@pytest.fixture(scope="module", params=["redis", "valkey"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def server(engine: str) -> Iterator[Processes]:
-    with processes(engine) as running:
-        running.serve(1)
-        yield running
 
 
 def held(reader: Tiers, value: bytes) -> Callable[[], bool]:
@@ -151,7 +136,8 @@ def cut_off_all(server: Processes) -> None:
 @pytest.mark.parametrize("fault", [stop_for_a_while, restart_empty, cut_off_all])
 def test_readers_get_nothing_that_is_older_than_the_timeout_over_a_fault(server: Processes, fault: Callable[[Processes], None]) -> None:
     with tiers(server.connection(1), timeout=TIMEOUT_SECONDS) as reader, ThreadPoolExecutor() as beside:
-        writes = Writes(server)
+        writing = server.client(1)
+        writes = Writes(writing.set)
         assert until(lambda: reader.link.up, 30, every=0.001)
         over = threading.Event()
         checked = beside.submit(writes.keep_checking, reader, over)
@@ -162,43 +148,6 @@ def test_readers_get_nothing_that_is_older_than_the_timeout_over_a_fault(server:
             over.set()
         assert checked.result() >= 200
         assert until(held(reader, b"%d" % writes.last), 30, every=0.001)
-
-
-class Writes:
-    """Rising numbers, and when each was acknowledged."""
-
-    def __init__(self, server: Processes) -> None:
-        self._client = server.client(1)
-        self._acknowledged: deque[tuple[float, int]] = deque()
-        self.last = 0
-
-    def keep_checking(self, reader: Tiers, over: threading.Event) -> int:
-        """Writes and reads until that, until 200 reads had an answer, and until one more write is acknowledged; returns how many had."""
-        answered = 0
-        while not (self._write() and over.is_set() and answered >= 200):
-            answered += self._check(reader)
-        return answered
-
-    def _write(self) -> bool:
-        self.last += 1
-        try:
-            self._client.set(KEY, self.last)
-        except redis.RedisError:
-            return False
-        self._acknowledged.append((time.monotonic(), self.last))
-        return True
-
-    def _check(self, reader: Tiers) -> bool:
-        began = time.monotonic()
-        try:
-            value = reader.get()
-        except StoreError:
-            return False
-        while len(self._acknowledged) > 1 and self._acknowledged[1][0] <= began - TIMEOUT_SECONDS:
-            self._acknowledged.popleft()
-        at, oldest = self._acknowledged[0] if self._acknowledged else (began, 0)
-        assert value is None or at > began - TIMEOUT_SECONDS or int(value) >= oldest
-        return True
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGSTOP])
@@ -267,8 +216,10 @@ def test_metrics_count_reads_by_tier_and_what_became_of_the_link_and_logs_have_n
 @pytest.mark.parametrize(
     ("given", "options", "message"),
     [
-        ({"mode": "cluster"}, {}, "mode: 'cluster' has no invalidations here"),
-        ({"mode": "memcached"}, {}, "mode: 'memcached' has no invalidations here"),
+        ({"mode": "cluster"}, {"channel": CHANNEL}, "channel = 'changes': a cluster's nodes pass on late"),
+        ({"mode": "cluster"}, {}, "engine: missing"),
+        ({"mode": "sharded", "engine": "memcached"}, {}, "mode: 'sharded' has no invalidations here.* or AgeLimit"),
+        ({"mode": "standalone", "engine": "memcached"}, {}, "has no invalidations here"),
         ({"mode": "standalone"}, {"timeout": 0}, "timeout = 0: it is more than 0 seconds"),
     ],
 )
