@@ -61,7 +61,7 @@ def test_from_nothing_to_nothing(stack: Emulated) -> None:
 
 def test_a_cache_that_was_half_made_is_taken_up_again(stack: Emulated) -> None:
     stack.configure(elasticache={"cache": PLAIN})
-    stack.fail(GROUP, "half made")
+    stack.fail(GROUP, "half-made")
     assert "did not become ready" in stack.up(succeeds=False).stdout
     stack.up()
     assert works(stack, "cache")
