@@ -164,7 +164,7 @@ def test_the_provider_is_the_one_that_was_named(
     assert deploy(**config).only("kubernetes") == expected
 
 
-@pytest.mark.parametrize(("topology", "sdk"), [("in_cluster", "kubernetes"), ("azure", "azure_native"), ("gcp", "gcp")])
+@pytest.mark.parametrize(("topology", "sdk"), [("in_cluster", "kubernetes"), ("aws", "aws"), ("azure", "azure_native"), ("gcp", "gcp")])
 def test_a_stack_needs_no_other_platforms_sdk(topology: str, sdk: str) -> None:
     program = f"import sys, stacks.{topology}; print(*{{each.partition('.')[0] for each in sys.modules if each.startswith('pulumi_')}})"
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
