@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import redis.asyncio
-from caches_runtime.multicloud import AsyncMultiCloudCache, AsyncPrimaryStandby, Policy, StandbyPolicy
+from caches_runtime.multicloud import AsyncMultiCloudCache, AsyncPrimaryStandby, MultiCloudError, Policy, StandbyPolicy
 from redis.asyncio.multidb.client import MultiDBClient
 from redis.asyncio.multidb.config import DatabaseConfig, InitialHealthCheck, MultiDbConfig
 from redis.asyncio.retry import Retry
@@ -29,6 +29,7 @@ from unit.multicloud.proxied import Proxied, proxied
 
 LATENCIES = {"aws": 5, "azure": 15, "gcp": 30}
 LONGEST_SECONDS = 15
+FAILURES = (redis.RedisError, MultiCloudError)
 Write = Callable[[int], Awaitable[Any]]
 
 
@@ -46,7 +47,7 @@ def main() -> None:
 async def measured(make: Callable[[Proxied, Path, AsyncExitStack], Awaitable[tuple[Write, Write]]], writes: int) -> dict[str, float | None]:
     """Milliseconds; seconds until a write succeeds again when the first cloud hangs, and when it is killed."""
     row: dict[str, float | None] = {}
-    for fault in ("stop", "cut"):
+    for fault in ("stop", "kill"):
         with tempfile.TemporaryDirectory() as folder, proxied() as clouds:
             for name, milliseconds in LATENCIES.items():
                 clouds.delay(name, milliseconds)
@@ -58,7 +59,8 @@ async def measured(make: Callable[[Proxied, Path, AsyncExitStack], Awaitable[tup
                 row[f"{'hung' if fault == 'stop' else 'killed'}: written again, s"] = await until_written(write)
                 if fault == "stop":
                     row |= named("write with one hung, ms", await times(write, writes))
-                clouds.heal("aws")
+                if fault == "stop":
+                    clouds.heal("aws")
     return row
 
 
@@ -77,7 +79,7 @@ async def times(call: Write, count: int) -> list[float] | None:
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
                 await call(number)
-        except (TimeoutError, redis.RedisError):
+        except (TimeoutError, *FAILURES):
             return None
         found.append(time.perf_counter() - began)
     return found
@@ -89,7 +91,7 @@ async def until_written(write: Write) -> float | None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LONGEST_SECONDS):
             while True:
-                with suppress(redis.RedisError):
+                with suppress(*FAILURES):
                     await write(0)
                     return round(time.perf_counter() - began, 2)
                 await asyncio.sleep(0.01)

@@ -55,6 +55,23 @@ class Emulated(Program):
         """A client of a cache, by its exported connection."""
         return open_client(Cloud(self.cloud, {}, {}), self.outputs()["connections"][name], **options)
 
+    def works(self, name: str) -> bool:
+        """Whether a client reads what it has written, by the exported connection."""
+        with self.client(name, budget=10) as client:
+            client.set("greeting", b"hello")
+            return bool(client.get("greeting") == b"hello")
+
+    def planned(self, token: str) -> str:
+        """What a preview would do with the one resource of a type."""
+        steps = json.loads(self.preview("--json").stdout)["steps"]
+        [step] = [each["op"] for each in steps if f"${token}::" in each["urn"] and each["op"] in ("same", "update", "replace")]
+        return str(step)
+
+    def only(self, token: str) -> dict[str, Any]:
+        """The one resource of a type that is in the cloud."""
+        [found] = [each for each in self.resources().values() if each["token"] == token]
+        return dict(found)
+
     def end(self) -> None:
         """Ends every server that is left."""
         Cloud(self.cloud, {}, {}).remove()

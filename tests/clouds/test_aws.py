@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from caches_runtime.client import BudgetSpentError
 from clouds.emulated import Emulated
 from clouds.emulator.aws_caches import GROUP
+from common.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -26,13 +28,6 @@ def stack(tmp_path: Path) -> Iterator[Emulated]:
     stack.end()
 
 
-def works(stack: Emulated, name: str) -> bool:
-    """Whether a client reads what it has written, by the exported connection."""
-    with stack.client(name, budget=10) as client:
-        client.set("greeting", b"hello")
-        return bool(client.get("greeting") == b"hello")
-
-
 def test_from_nothing_to_nothing(stack: Emulated) -> None:
     caches = {
         "sessions": {**CACHE, "purpose": "session"},
@@ -43,7 +38,7 @@ def test_from_nothing_to_nothing(stack: Emulated) -> None:
     stack.preview()
     assert stack.resources() == {}
     stack.up()
-    assert all(works(stack, name) for name in caches)
+    assert all(stack.works(name) for name in caches)
     stack.preview("--expect-no-changes")
     stack.refresh("--expect-no-changes")
 
@@ -53,17 +48,69 @@ def test_from_nothing_to_nothing(stack: Emulated) -> None:
     stack.configure(elasticache=caches)
     assert password not in stack.up().stdout
     assert stack.outputs()["connections"]["carts"]["password"] != password
-    assert works(stack, "carts")
+    assert stack.works("carts")
 
     stack.destroy()
     assert stack.resources() == {}
 
 
-def test_a_cache_that_was_half_made_is_taken_up_again(stack: Emulated) -> None:
-    stack.configure(elasticache={"cache": PLAIN})
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"memory_gib": 4}, "update"),
+    ({"replicas_per_shard": 2}, "update"),
+    ({"engine_version": "8.1"}, "update"),
+    ({"maintenance_day": "monday"}, "update"),
+    ({"tls": True, "aws_tls_optional": True}, "update"),
+    ({"engine": "redis", "engine_version": "7.1"}, "replace"),
+    ({"aws_kms_key": "arn:aws:kms:us-east-1:1:key/a"}, "replace"),
+]
+
+
+def test_what_is_changed_is_changed_or_replaced_and_what_failed_or_was_there_is_taken_over(stack: Emulated) -> None:
+    cache = {**PLAIN, "engine_version": "8.0"}
+    stack.configure(elasticache={"cache": cache})
+    # Half made: it is there, and did not become ready.
     stack.fail(GROUP, "half-made")
     assert "did not become ready" in stack.up(succeeds=False).stdout
+    first = stack.only(GROUP)
     stack.up()
-    assert works(stack, "cache")
+    assert stack.only(GROUP)["hidden"]["processes"] == first["hidden"]["processes"]
+    assert stack.works("cache")
+
+    for change, step in CHANGES:
+        stack.configure(elasticache={"cache": {**cache, **change}})
+        assert stack.planned(GROUP) == step, change
+
+    # TLS in one step is refused, in two it comes without another cache.
+    stack.configure(elasticache={"cache": {**cache, "tls": True}})
+    assert "must be preferred first" in stack.up(succeeds=False).stdout
+    for change in ({"tls": True, "aws_tls_optional": True}, {"tls": True}):
+        stack.configure(elasticache={"cache": {**cache, **change}})
+        stack.up()
+        assert stack.works("cache")
+
+    # What the state has forgotten is imported, and is as it was.
+    before = stack.only(GROUP)
+    [urn] = [each["urn"] for each in stack.export() if each["type"] == GROUP]
+    [parent] = [each["urn"] for each in stack.export() if each["type"] == "caches:index:ElastiCache"]
+    stack.pulumi("state", "delete", urn, "--target-dependents", "--yes")
+    options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false")
+    stack.pulumi("import", GROUP, "cache", before["id"], "--parent", f"elasticache={parent}", *options)
+    assert stack.only(GROUP) == before
+
+
+def test_a_cache_of_another_region_follows_and_is_only_read(stack: Emulated) -> None:
+    large = {"aws_node_type": "cache.m7g.large", "auth": "none", "aws_final_backup": False, "purpose": "cache"}
+    copy = {"region": "us-west-2", "auth": "none", "aws_final_backup": False, "purpose": "cache", "aws_primary": "primary"}
+    stack.configure(
+        network={"shop": {"region": REGION}, "shop-west": {"region": "us-west-2"}},
+        elasticache={"primary": {**large, "region": REGION, "aws_global_datastore": True}, "copy": copy},
+    )
+    stack.up()
+    with stack.client("primary", budget=10) as primary, stack.client("copy", budget=10) as following:
+        primary.set("greeting", b"hello")
+        assert until(lambda: following.get("greeting") == b"hello", 30)
+        with pytest.raises(BudgetSpentError, match="ReadOnlyError"):
+            following.set("greeting", b"other")
+    stack.preview("--expect-no-changes")
     stack.destroy()
     assert stack.resources() == {}

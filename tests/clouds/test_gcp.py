@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from caches_runtime.client import BudgetSpentError
 from clouds.emulated import Emulated
+from common.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -25,20 +27,6 @@ def stack(tmp_path: Path) -> Iterator[Emulated]:
     stack.end()
 
 
-def works(stack: Emulated, name: str) -> bool:
-    """Whether a client reads what it has written, by the exported connection."""
-    with stack.client(name, budget=10) as client:
-        client.set("greeting", "hello")
-        return bool(client.get("greeting") == b"hello")
-
-
-def planned(stack: Emulated) -> str:
-    """What a preview would do with the cache."""
-    steps = json.loads(stack.preview("--json").stdout)["steps"]
-    [step] = [each["op"] for each in steps if f"${VALKEY}::" in each["urn"] and each["op"] in ("same", "update", "replace")]
-    return str(step)
-
-
 def test_from_nothing_to_nothing(stack: Emulated) -> None:
     caches = {
         "sessions": {**CACHE, "purpose": "session"},
@@ -49,7 +37,7 @@ def test_from_nothing_to_nothing(stack: Emulated) -> None:
     stack.preview()
     assert stack.resources() == {}
     stack.up()
-    assert all(works(stack, name) for name in caches)
+    assert all(stack.works(name) for name in caches)
     stack.preview("--expect-no-changes")
     stack.refresh("--expect-no-changes")
 
@@ -78,18 +66,18 @@ def test_what_is_changed_is_changed_or_replaced_and_what_failed_or_was_there_is_
     # Half made: it is there, and did not become ready.
     stack.fail(VALKEY, "half-made")
     assert "did not become ready" in stack.up(succeeds=False).stdout
-    [first] = [each for each in stack.resources().values() if each["token"] == VALKEY]
+    first = stack.only(VALKEY)
     stack.up()
-    [second] = [each for each in stack.resources().values() if each["token"] == VALKEY]
+    second = stack.only(VALKEY)
     assert second["hidden"]["processes"] == first["hidden"]["processes"]
-    assert works(stack, "cache")
+    assert stack.works("cache")
 
     for change, step in CHANGES:
         stack.configure(memorystore={"cache": {**CACHE, **change}})
-        assert planned(stack) == step, change
+        assert stack.planned(VALKEY) == step, change
     stack.up()
     assert "is protected from deletion" in stack.destroy(succeeds=False).stdout
-    assert works(stack, "cache")
+    assert stack.works("cache")
 
     # What the state has forgotten is imported, and is as it was.
     [urn] = [each["urn"] for each in stack.export() if each["type"] == VALKEY]
@@ -109,5 +97,25 @@ def test_what_is_changed_is_changed_or_replaced_and_what_failed_or_was_there_is_
     )
     stack.configure(memorystore={"cache": CACHE})
     stack.up()
+    stack.destroy()
+    assert stack.resources() == {}
+
+
+def test_a_copy_in_another_region_follows_until_it_is_detached(stack: Emulated) -> None:
+    plain = {"auth": "none", "tls": False, "purpose": "cache", "gcp_deletion_protection": False}
+    primary = {**plain, "region": REGION}
+    stack.configure(memorystore={"primary": primary})
+    stack.up()
+    copy = {**plain, "region": "us-central1", "gcp_replication_role": "secondary", "gcp_primary": stack.only(VALKEY)["id"]}
+    stack.configure(memorystore={"primary": primary, "copy": copy})
+    stack.up()
+    with stack.client("primary", budget=10) as writing, stack.client("copy", budget=10) as following:
+        writing.set("greeting", b"hello")
+        assert until(lambda: following.get("greeting") == b"hello", 30)
+        with pytest.raises(BudgetSpentError, match="ReadOnlyError"):
+            following.set("greeting", b"other")
+    stack.configure(memorystore={"primary": primary, "copy": {**plain, "region": "us-central1", "gcp_replication_role": "detached"}})
+    stack.up()
+    assert stack.works("copy")
     stack.destroy()
     assert stack.resources() == {}

@@ -55,9 +55,13 @@ class Proxied:
         """The server itself hangs."""
         self._under.signal(NAMES.index(name) + 1, signal.SIGSTOP)
 
+    def kill(self, name: str) -> None:
+        """The server itself ends."""
+        self._under.signal(NAMES.index(name) + 1, signal.SIGKILL)
+
     def empty(self, name: str) -> None:
         """The server is killed and comes back without its data."""
-        self._under.signal(NAMES.index(name) + 1, signal.SIGKILL)
+        self.kill(name)
         self._under.serve(NAMES.index(name) + 1)
 
     def heal(self, name: str) -> None:

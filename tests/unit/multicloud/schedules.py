@@ -30,7 +30,7 @@ class Write:
     """None deletes."""
     began: float
     ended: float = float("inf")
-    """When it was acknowledged; never for one that failed, which may happen at any time."""
+    """When it was acknowledged, or read; never for one that failed, which may happen at any time."""
 
 
 @dataclass
@@ -99,7 +99,7 @@ async def run(
         await asyncio.gather(*working)
         for client in clients:
             assert await client.cache.repaired(REPAIR_SECONDS), f"not repaired: {client.cache.states()}, {client.cache.backlog} wait"
-        await _check_end(clouds, folder.name, clients[0].cache, history)
+        await check_end(clouds, folder.name, clients[0].cache, history)
     finally:
         ending.set()
         for task in working:
@@ -150,7 +150,7 @@ async def _write(cache: AsyncMultiCloudCache, history: History, write: Write) ->
         history.failed += 1
         await asyncio.sleep(0.01)
     else:
-        write.ended = time.monotonic()
+        write.ended = min(write.ended, time.monotonic())
         history.acknowledged += 1
         history.deleted += write.value is None
 
@@ -163,12 +163,18 @@ async def _read(cache: AsyncMultiCloudCache, history: History, key: str) -> None
         # Too few clouds, or the client was ended meanwhile.
         await asyncio.sleep(0.01)
         return
-    possible = history.may_be_read(key, began, time.monotonic())
+    ended = time.monotonic()
+    possible = history.may_be_read(key, began, ended)
     assert found in possible, f"{key}: read {found!r}, and only {possible} may be there"
     history.reads += 1
+    for write in history.writes[key]:
+        # What one reader has seen no later reader may see undone, acknowledged or not.
+        if found is not None and write.value == found:
+            write.ended = min(write.ended, ended)
 
 
-async def _check_end(clouds: Proxied, own: str, cache: AsyncMultiCloudCache, history: History) -> None:
+async def check_end(clouds: Proxied, own: str, cache: AsyncMultiCloudCache, history: History) -> None:
+    """When all is repaired. Raises AssertionError for a promise that was broken."""
     stored = [clouds.stored(name, own) for name in NAMES]
     assert stored[0] == stored[1] == stored[2], "the clouds are not the same"
     for key in KEYS:
