@@ -13,6 +13,7 @@ import pytest
 from caches_runtime.multicloud import AsyncMultiCloudCache, MultiCloudCache
 from caches_runtime.multicloud.records import Record
 from unit.multicloud import schedules
+from unit.multicloud.clouds import until
 from unit.multicloud.proxied import proxied
 from unit.sentinel import loop
 
@@ -73,6 +74,7 @@ def test_the_checker_notices_a_client_that_forgets(tmp_path: Path) -> None:
             async with Forgetful(clouds.connections(), folder=tmp_path) as cache:
                 assert await cache.repaired(60)
                 clouds.cut("gcp")
+                await until(lambda: cache.states()["gcp"] == "open")
                 for key in schedules.KEYS:
                     await cache.set(key, b"x")
                 clouds.heal("gcp")
