@@ -11,7 +11,6 @@ from caches_runtime.multicloud.errors import RefusedError
 
 STAMP_LENGTH = 28
 """Of a stamp: 12 hexadecimal digits of milliseconds since 1970, 4 of a counter, 12 of who wrote. Later is greater, also as text."""
-NEVER = "0" * STAMP_LENGTH
 _COUNTER_MAXIMUM = 0xFFFF
 
 

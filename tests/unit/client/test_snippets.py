@@ -43,6 +43,16 @@ def test_the_snippet_with_a_factory_finds_its_caches(tmp_path: Path, monkeypatch
         assert server.ask(1, "GET", "user:1") == "signed in"
 
 
+def test_the_snippet_of_memory_stores_what_it_says() -> None:
+    [snippet] = [block for block in BLOCK.findall((CHECKOUT / "README.md").read_text()) if "InvalidationLink" in block]
+    with processes() as server:
+        server.serve(1)
+        known: dict[str, Any] = {"connection": server.connection(1)}
+        exec(compile(snippet, "README.md", "exec"), known)  # noqa: S102
+        known["link"].close()
+        assert server.ask(1, "GET", "shop:1") == "value"
+
+
 def test_the_snippet_of_several_clouds_puts_values_where_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [snippet] = [block for block in BLOCK.findall((CHECKOUT / "README.md").read_text()) if "MultiCloudCache" in block]
     monkeypatch.chdir(tmp_path)
