@@ -254,6 +254,7 @@ def test_a_token_that_is_still_valid_serves_while_the_service_hangs(
     assert all(_answers(cache) for _ in range(20))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["google"], indirect=True)
 def test_every_node_of_a_cluster_is_logged_in_to(connects: Connects, kind: str, clouds: Callable[..., Cloud]) -> None:
     with cluster_nodes("valkey", rights(), certify("DNS:a.cluster")) as nodes:
