@@ -216,7 +216,7 @@ class AsyncPrimaryStandby:
         copying = asyncio.create_task(self._copy(standby, key, record, epoch)) if standby.circuit.closed else None
         if copying:
             self._background.add(copying)
-            copying.add_done_callback(self._background.discard)
+            copying.add_done_callback(self._copied)
         there = await primary.apply(key, record, now, epoch=epoch)
         if there > record.stamp:
             # Another writer's clock is ahead: this write is later all the same.
@@ -227,6 +227,12 @@ class AsyncPrimaryStandby:
             self._queue.note(standby.name, key, record.stamp, record.encode())
         elif self._policy.acknowledged_by == "both":
             await copying
+
+    def _copied(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            # Whoever waits for it gets that too; a write that failed at the primary does not wait.
+            task.exception()
 
     async def _copy(self, standby: Cloud, key: bytes, record: Record, epoch: int) -> None:
         """To the standby, or into the queue. Raises FencedError, which says that it is the primary by now."""
