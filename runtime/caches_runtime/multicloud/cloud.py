@@ -103,6 +103,13 @@ class Cloud:
         said = await self._each(("GET", key) for key in self._names.markers())
         return None if None in said else str(said[0].decode())
 
+    async def said(self) -> str | None:
+        """Its marker, "" without one, None when it is away."""
+        try:
+            return await self.marker() or ""
+        except AwayError:
+            return None
+
     async def mark(self, marker: str, *, whole: bool = True) -> None:
         """Says what it is, until nobody has renewed that for as long as tombstones are kept. Never back to an earlier epoch."""
         kept = str(self._tombstone_milliseconds)

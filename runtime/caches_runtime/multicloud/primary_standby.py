@@ -242,7 +242,7 @@ class AsyncPrimaryStandby:
             self._queue.note(standby.name, key, record.stamp, record.encode())
 
     async def _begin(self) -> None:
-        said = await together(self._said(cloud) for cloud in self._clouds.values())
+        said = await together(cloud.said() for cloud in self._clouds.values())
         for cloud, marker in zip(self._clouds.values(), said, strict=True):
             if marker:
                 self._learn(marker)
@@ -329,15 +329,8 @@ class AsyncPrimaryStandby:
 
     async def _ask_again(self) -> None:
         for cloud in self._clouds.values():
-            if marker := await self._said(cloud):
+            if marker := await cloud.said():
                 self._learn(marker)
-
-    async def _said(self, cloud: Cloud) -> str | None:
-        """Its marker, "" without one, None when it is away."""
-        try:
-            return await cloud.marker() or ""
-        except AwayError:
-            return None
 
     def _learn(self, marker: str) -> bool:
         """Follows a marker of a later epoch; says whether it is of the latest."""

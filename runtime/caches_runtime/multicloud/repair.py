@@ -48,7 +48,7 @@ class Repair:
 
     async def look(self) -> None:
         """Once at all clouds: which of them are whole. If most are not marked, nobody has used them for long, or ever: they become it."""
-        said = await together(self._said(cloud) for cloud in self._clouds.values())
+        said = await together(cloud.said() for cloud in self._clouds.values())
         answered = {name: marker for name, marker in zip(self._clouds, said, strict=True) if marker is not None}
         marked = {name: marker for name, marker in answered.items() if marker}
         self.marker = max(marked.values(), default=self.marker, key=lambda marker: int(marker.partition(":")[0]))
@@ -75,13 +75,6 @@ class Repair:
             await asyncio.sleep(PROBE_SECONDS)
             with contextlib.suppress(AwayError):
                 await self.look()
-
-    async def _said(self, cloud: Cloud) -> str | None:
-        """Its marker, "" without one, None when it is away."""
-        try:
-            return await cloud.marker() or ""
-        except AwayError:
-            return None
 
     async def _mind(self, cloud: Cloud) -> None:
         while True:
