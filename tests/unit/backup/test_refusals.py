@@ -105,7 +105,7 @@ def test_a_damaged_file_is_refused_before_the_cache_is_touched(source: Server, p
     if damage == "missing":
         file.unlink()
     else:
-        file.write_bytes(content[:-100] if damage == "truncated" else content[:500] + b"\0\0" + content[502:])
+        file.write_bytes(content[:-100] if damage == "truncated" else content[:500] + bytes([content[500] ^ 1]) + content[501:])
     with pytest.raises(RefusedError, match=r"SHA-256|no such file"):
         place.restore().drill(made)
     keys = source.ask("DBSIZE")
