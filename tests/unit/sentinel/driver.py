@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import sys
@@ -22,23 +23,37 @@ from caches_runtime.ops.sentinel.succession import Progress
 
 
 class Shown:
-    """In place of roles.Roles: a file that holds whom the master's Service leads to, and one line for each change beside it."""
+    """In place of roles.Roles: a file that holds whom the master's Service leads to, and one line for each change beside it.
+
+    The file beside it holds the epoch, and is what agents lock.
+    """
 
     def __init__(self, pod: str, service: Path) -> None:
         self._pod = pod
         self._service = service
         self._shown = ""
 
-    async def show(self, role: str) -> None:
+    async def show(self, role: str, epoch: int = 0) -> None:
         if role == self._shown:
             return
+        if role == MASTER and not self._take(epoch):
+            return
         self._shown = role
-        if role == MASTER:
+        with self._service.with_suffix(".log").open("a") as log:
+            log.write(f"{self._pod} {role}\n")
+
+    def _take(self, epoch: int) -> bool:
+        with self._service.with_suffix(".epoch").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if int(file.read() or 0) > epoch:
+                return False
+            file.truncate(0)
+            file.write(str(epoch))
             written = self._service.with_suffix(f".{self._pod}")
             written.write_text(self._pod)
             written.rename(self._service)
-        with self._service.with_suffix(".log").open("a") as log:
-            log.write(f"{self._pod} {role}\n")
+        return True
 
     async def master(self) -> str | None:
         return self._service.read_text() if self._service.exists() else None

@@ -153,8 +153,9 @@ class Group:
         return [other for other in self.pods if other is not pod]
 
     def logs(self) -> str:
-        """What all agents have said."""
-        return "\n".join(f"{pod.name}: {file.read_text()}" for pod in self.pods if (file := pod.folder / "agent.log").exists())
+        """What all agents and sentinels have said."""
+        agents = [f"{pod.name}: {file.read_text()}" for pod in self.pods if (file := pod.folder / "agent.log").exists()]
+        return "\n".join([*agents, *(f"{pod.name}, sentinel: {sentinel.output}" for pod, sentinel in self.sentinels.items())])
 
     def _given(self) -> dict[str, Any]:
         return {

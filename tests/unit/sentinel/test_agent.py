@@ -17,7 +17,7 @@ from unit.sentinel.loop import run
 class Nobody:
     """Shows nothing to nobody."""
 
-    async def show(self, role: str) -> None: ...
+    async def show(self, role: str, epoch: int = 0) -> None: ...
 
     async def master(self) -> str | None:
         return None

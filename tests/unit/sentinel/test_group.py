@@ -207,12 +207,18 @@ def test_sentinel_does_not_choose_among_restarted_servers_while_the_last_master_
     assert until(lambda: writer.lost(emptied) == [], 10)
 
 
-@pytest.mark.parametrize("noticed_by", ["agents", "sentinels"])
-def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(members: Group, noticed_by: str) -> None:
-    if noticed_by == "agents":
+@pytest.fixture(params=["agents", "sentinels"])
+def watched(request: pytest.FixtureRequest, members: Group) -> Group:
+    """Members of which only one half notices that the master hangs."""
+    if request.param == "agents":
         members.sentinels_down_after_milliseconds = NEVER
     else:
         members.agents_down_after_seconds = NEVER / 1000
+    return members
+
+
+def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(watched: Group) -> None:
+    members = watched
     master = members.serve()
     with Writer(members, confirmed="WAIT 1 1000") as writer:
         writer.await_more()
@@ -228,6 +234,21 @@ def test_a_master_that_hung_is_replaced_and_becomes_a_replica_when_it_goes_on(me
         new = members.await_settled()
     assert new is not master
     assert writer.lost(new) == []
+
+
+def test_a_master_that_hung_before_the_agents_had_seen_it_is_replaced(watched: Group) -> None:
+    master = watched.serve()
+    watched.stop_agents()
+    for replica in watched.others(master):
+        replica.cli("config", "set", "replica-priority", "0")  # as its server started
+    master.server.process.send_signal(signal.SIGSTOP)
+    try:
+        for pod in watched.pods:
+            watched.start_agent(pod)
+        assert until(lambda: watched.shown() is not master, 60, every=0.05), watched.logs()
+    finally:
+        master.server.process.send_signal(signal.SIGCONT)
+    assert watched.await_settled() is not master
 
 
 def test_clients_that_come_to_a_former_master_after_its_restart_are_sent_on(members: Group) -> None:

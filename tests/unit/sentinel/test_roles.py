@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
@@ -13,26 +14,50 @@ from unit.sentinel.loop import run
 
 
 class Cluster:
-    """In place of the API server's client: what was asked of it, and the slices that there are."""
+    """In place of the API server's client: what was asked of it, and the slices that there are.
+
+    `overtaken` is called once, before the next slice is written.
+    """
 
     def __init__(self) -> None:
         self.slices: dict[str, Any] = {}
         self.labels: list[Any] = []
+        self.overtaken: Callable[[], Awaitable[None]] | None = None
+        self._version = 0
 
     async def patch(self, kind: Any, name: str, wanted: Any, **_: Any) -> None:
         if kind is not EndpointSlice:
             self.labels.append((name, wanted["metadata"]["labels"]))
             return
-        await self.get(kind, name)
-        self.slices[name] = EndpointSlice.from_dict(wanted)
+        await self._let_overtake()
+        if (await self.get(kind, name)).metadata.resourceVersion != wanted["metadata"]["resourceVersion"]:
+            raise refused(409)
+        self._keep(EndpointSlice.from_dict(wanted))
 
     async def create(self, wanted: Any) -> None:
+        await self._let_overtake()
+        if wanted.metadata.name in self.slices:
+            raise refused(409)
+        self._keep(wanted)
+
+    async def _let_overtake(self) -> None:
+        overtaken, self.overtaken = self.overtaken, None
+        if overtaken:
+            await overtaken()
+
+    def _keep(self, wanted: Any) -> None:
+        self._version += 1
+        wanted.metadata.resourceVersion = str(self._version)
         self.slices[wanted.metadata.name] = wanted
 
     async def get(self, _: Any, name: str) -> Any:
         if name not in self.slices:
-            raise ApiError(response=httpx2.Response(404, json={"code": 404}))
+            raise refused(404)
         return self.slices[name]
+
+
+def refused(code: int) -> ApiError:
+    return ApiError(response=httpx2.Response(code, json={"code": code}))
 
 
 @pytest.fixture
@@ -75,3 +100,22 @@ def test_a_master_has_one_endpoint_for_each_ip_version_of_its_pod(addresses: lis
 def test_a_replica_is_labelled_and_takes_no_endpoint(cluster: Cluster) -> None:
     run(Roles("cache", "redis", 6379, OwnPod("cache-0", "uid-0", ["10.0.0.1"])).show(REPLICA))
     assert (cluster.slices, cluster.labels) == ({}, [("cache-0", {"pulumi-caches/role": "replica"})])
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize(("own", "other", "leads_to"), [(1, 2, "cache-1"), (2, 1, "cache-0"), (2, 2, "cache-0")])
+def test_the_service_leads_to_the_master_of_the_latest_epoch_whoever_is_asked_last(
+    own: int, other: int, leads_to: str, *, exists: bool, cluster: Cluster
+) -> None:
+    """Also when both show themselves at the same moment."""
+    first = Roles("cache", "redis", 6379, OwnPod("cache-0", "uid-0", ["10.0.0.1"]))
+    second = Roles("cache", "redis", 6379, OwnPod("cache-1", "uid-1", ["10.0.0.2"]))
+    if exists:
+        run(Roles("cache", "redis", 6379, OwnPod("cache-2", "uid-2", ["10.0.0.3"])).show(MASTER, 0))
+    cluster.overtaken = lambda: second.show(MASTER, other)
+    run(first.show(MASTER, own))
+    assert run(first.master()) == leads_to
+    assert ("cache-0", {"pulumi-caches/role": "master"}) in cluster.labels or leads_to == "cache-1"
+    # It is not taken for shown, and so shown when its epoch is the latest.
+    run(first.show(MASTER, 3))
+    assert run(second.master()) == "cache-0"

@@ -29,7 +29,7 @@ class Followed:
     def __init__(self, asked: int) -> None:
         self._left = asked
 
-    async def show(self, role: str) -> None: ...
+    async def show(self, role: str, epoch: int = 0) -> None: ...
 
     async def master(self) -> str | None:
         self._left -= 1

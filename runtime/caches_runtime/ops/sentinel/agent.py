@@ -182,9 +182,10 @@ class Agent:
         state = await self._own.state()
         deadline = time.monotonic() + SURVEY_SECONDS
         while state.is_master and time.monotonic() < deadline:
-            if (await named(self._members))[0] is self._own:
+            master, epoch = await named(self._members)
+            if master is self._own:
                 self.status.update(state, serving=True)
-                await self._routing.show_master()
+                await self._routing.show_master(epoch)
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -239,6 +240,9 @@ class Agent:
             # It was restarted, and so were perhaps all others, or the own server was promoted and nobody was told. One that is only
             # gone is the sentinels' matter.
             await self._begin()
+        elif own.master == seen.master.address:
+            # It may have gone before it was ever seen from here.
+            await self._stand_by(seen.master, own)
 
     async def _fit_in(self, master: Member, epoch: int, own: ServerState) -> None:
         """There is a master: the own server is it, or follows it."""
@@ -257,11 +261,15 @@ class Agent:
         self.status.update(own, serving=self._settled)
         if self._settled:
             self._led_epoch = epoch if is_master else None
-            self._hearing.listen_to(master)
-            if not own.eligible:
-                await handover.make_eligible(self._own)
+            await self._stand_by(master, own)
             self._note(epoch, own)
-            await (self._routing.show_master() if is_master else self._routing.show_replica())
+            await (self._routing.show_master(epoch) if is_master else self._routing.show_replica())
+
+    async def _stand_by(self, master: Member, own: ServerState) -> None:
+        """The own server has the data of the group: it may be chosen when the master is lost, and that will be noticed here too."""
+        self._hearing.listen_to(master)
+        if not own.eligible:
+            await handover.make_eligible(self._own)
 
     def _note(self, epoch: int, own: ServerState) -> None:
         """Keeps the own progress, once it is that of the data on disk. A rewrite that begins on a master changes nothing of that."""

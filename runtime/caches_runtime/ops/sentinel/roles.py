@@ -19,6 +19,7 @@ from lightkube.types import PatchType
 log = logging.getLogger(__name__)
 
 LABEL = "pulumi-caches/role"
+EPOCH = "pulumi-caches/epoch"
 MASTER, REPLICA = "master", "replica"
 _REPEAT_SECONDS = 10.0
 # Everything that an API server that can't be asked looks like; ApiError is one of them.
@@ -40,6 +41,8 @@ class Roles:
 
     The master's Service has one EndpointSlice with one endpoint, which a new master replaces in one step: there are never two,
     and nodes have one change to follow. The slice belongs to the pod, so it does not outlive it: addresses are used again.
+    It says in which epoch its pod became the master, and none of an earlier epoch takes it back: an agent that was held up
+    between asking who is the master and showing it would lead clients to a replica.
     A slice has addresses of one IP version; where pods have both, so a second slice has the other.
     """
 
@@ -51,14 +54,19 @@ class Roles:
         self._own = own
         self._shown: str | None = None
         self._shown_until = 0.0
+        self._showing = asyncio.Lock()
 
-    async def show(self, role: str) -> None:
-        """Does nothing when the role was shown a moment ago; somebody may have removed what shows it."""
-        if role == self._shown and time.monotonic() < self._shown_until:
-            return
+    async def show(self, role: str, epoch: int = 0) -> None:
+        """Does nothing when the role was shown a moment ago; somebody may have removed what shows it. The epoch is that of a master."""
+        async with self._showing:
+            if role != self._shown or time.monotonic() >= self._shown_until:
+                await self._show(role, epoch)
+
+    async def _show(self, role: str, epoch: int) -> None:
         before, self._shown = self._shown, None
-        if role == MASTER:
-            await asyncio.gather(*(self._take_endpoint(name, ip) for name, ip in self._slices.items()))
+        if role == MASTER and not all(await asyncio.gather(*(self._take_endpoint(name, ip, epoch) for name, ip in self._slices.items()))):
+            log.warning("%s was the master in epoch %d, and there is a later one", self._own.name, epoch)
+            return
         await self._client.patch(Pod, self._own.name, {"metadata": {"labels": {LABEL: role}}})
         self._shown, self._shown_until = role, time.monotonic() + _REPEAT_SECONDS
         if role != before:
@@ -66,24 +74,36 @@ class Roles:
 
     async def master(self) -> str | None:
         """The pod that the master's Service leads to."""
+        found = await self._find(next(iter(self._slices)))
+        return next((endpoint.targetRef.name for endpoint in (found and found.endpoints) or [] if endpoint.targetRef), None)
+
+    async def _find(self, name: str) -> EndpointSlice | None:
         try:
-            found = await self._client.get(EndpointSlice, next(iter(self._slices)))
+            return await self._client.get(EndpointSlice, name)
         except ApiError as error:
             if error.status.code == 404:
                 return None
             raise
-        return next((endpoint.targetRef.name for endpoint in found.endpoints or [] if endpoint.targetRef), None)
 
-    async def _take_endpoint(self, name: str, ip: str) -> None:
-        wanted = self._endpoint_slice(name, ip)
+    async def _take_endpoint(self, name: str, ip: str, epoch: int) -> bool:
+        """Whether it was free to take."""
+        wanted, found = self._endpoint_slice(name, ip, epoch), await self._find(name)
         try:
+            if found is None or found.metadata is None:
+                await self._client.create(cast("EndpointSlice", EndpointSlice.from_dict(wanted)))
+                return True
+            if int((found.metadata.annotations or {}).get(EPOCH, 0)) > epoch:
+                return False
+            wanted["metadata"]["resourceVersion"] = found.metadata.resourceVersion
             await self._client.patch(EndpointSlice, name, wanted, patch_type=PatchType.MERGE)
+            return True
         except ApiError as error:
-            if error.status.code != 404:
+            if error.status.code != 409:
                 raise
-            await self._client.create(cast("EndpointSlice", EndpointSlice.from_dict(wanted)))
+            # Another agent took it at the same moment, or the API server removed it with its pod.
+            return await self._take_endpoint(name, ip, epoch)
 
-    def _endpoint_slice(self, name: str, ip: str) -> dict[str, Any]:
+    def _endpoint_slice(self, name: str, ip: str, epoch: int) -> dict[str, Any]:
         pod = {"kind": "Pod", "name": self._own.name, "uid": self._own.uid}
         return {
             "apiVersion": "discovery.k8s.io/v1",
@@ -91,6 +111,7 @@ class Roles:
             "metadata": {
                 "name": name,
                 "labels": {"kubernetes.io/service-name": self._group, "endpointslice.kubernetes.io/managed-by": "pulumi-caches"},
+                "annotations": {EPOCH: str(epoch)},
                 "ownerReferences": [{"apiVersion": "v1", **pod}],
             },
             "addressType": f"IPv{ipaddress.ip_address(ip).version}",

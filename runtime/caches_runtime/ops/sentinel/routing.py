@@ -23,7 +23,7 @@ _PATIENT_POLL_SECONDS = 0.5
 class Shower(Protocol):
     """What shows roles to the Services; roles.Roles but in tests."""
 
-    async def show(self, role: str) -> None: ...
+    async def show(self, role: str, epoch: int = 0) -> None: ...
     async def master(self) -> str | None: ...
 
 
@@ -36,10 +36,10 @@ class Routing:
         self._led_here = False
         self._left = asyncio.Event()
 
-    async def show_master(self) -> None:
-        """From now on the master's Service leads here."""
+    async def show_master(self, epoch: int) -> None:
+        """From now on the master's Service leads here, unless it does already to the master of a later epoch."""
         self._led_here = True
-        await self._roles.show(MASTER)
+        await self._roles.show(MASTER, epoch)
 
     async def show_replica(self) -> None:
         await self._roles.show(REPLICA)
