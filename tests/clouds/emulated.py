@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +74,12 @@ class Emulated(Program):
         """The one resource of a type that is in the cloud."""
         [found] = [each for each in self.resources().values() if each["token"] == token]
         return dict(found)
+
+    def command(self, *words: str) -> str:
+        """What a command of the emulator says that a person types."""
+        variables = {**os.environ, "CACHES_EMULATOR": str(self.cloud.parent), "PYTHONPATH": str(CHECKOUT / "tests")}
+        command = [sys.executable, "-m", "clouds.emulator", self.cloud.name, *words]
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stderr
 
     def end(self) -> None:
         """Ends every server that is left."""

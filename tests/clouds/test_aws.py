@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from caches_runtime.client import BudgetSpentError
 from clouds.emulated import Emulated
-from clouds.emulator.aws_caches import GROUP
+from clouds.emulator.aws_caches import GLOBAL, GROUP
 from common.waiting import until
+from redis.exceptions import NoPermissionError
 
 pytestmark = pytest.mark.engine
 
@@ -48,7 +49,13 @@ def test_from_nothing_to_nothing(stack: Emulated) -> None:
     stack.configure(elasticache=caches)
     assert password not in stack.up().stdout
     assert stack.outputs()["connections"]["carts"]["password"] != password
-    assert stack.works("carts")
+    with stack.client("carts", budget=10) as before:
+        before.set("cart", b"full")
+    caches["carts"]["engine"] = "valkey"
+    stack.configure(elasticache=caches)
+    assert "ReplicationGroup carts updated" in stack.up().stdout
+    with stack.client("carts", budget=10) as after:
+        assert after.get("cart") == b"full"
 
     stack.destroy()
     assert stack.resources() == {}
@@ -112,5 +119,40 @@ def test_a_cache_of_another_region_follows_and_is_only_read(stack: Emulated) -> 
         with pytest.raises(BudgetSpentError, match="ReadOnlyError"):
             following.set("greeting", b"other")
     stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert stack.resources() == {}
+
+
+def test_a_copy_of_a_cluster_is_promoted_and_the_primary_follows_it(stack: Emulated) -> None:
+    member = {"auth": "none", "aws_final_backup": False, "purpose": "cache", "shards": 2}
+    primary = {**member, "region": REGION, "aws_node_type": "cache.m7g.large", "aws_global_datastore": True}
+    copy = {**member, "region": "us-west-2", "aws_primary": "primary"}
+    stack.configure(
+        network={"shop": {"region": REGION}, "shop-west": {"region": "us-west-2"}},
+        elasticache={"primary": primary, "copy": copy},
+    )
+    stack.up()
+    with stack.client("primary", budget=10) as first, stack.client("copy", budget=10) as second:
+        first.set("greeting", b"hello")
+        assert until(lambda: second.get("greeting") == b"hello", 60)
+        with pytest.raises(NoPermissionError):
+            second.set("greeting", b"other")
+        assert "us-west-2/replicationgroup/copy takes writes now" in stack.command("promote", "us-west-2/replicationgroup/copy")
+        second.set("greeting", b"other")
+        assert until(lambda: first.get("greeting") == b"other", 60)
+    # What has changed is noted, and undone by nothing.
+    stack.preview("--expect-no-changes")
+    stack.refresh()
+    assert stack.only(GLOBAL)["outputs"]["primaryReplicationGroupId"] == "us-west-2/replicationgroup/copy"
+    stack.preview("--expect-no-changes")
+    stack.command("promote", "us-east-1/replicationgroup/primary")
+    # Another primary is another datastore, with other copies.
+    stack.configure(elasticache={"primary": {**primary, "aws_kms_key": "arn:aws:kms:us-east-1:1:key/a"}, "copy": copy})
+    stack.up()
+    assert stack.only(GLOBAL)["outputs"]["primaryReplicationGroupId"] == "us-east-1/replicationgroup/primary"
+    with stack.client("primary", budget=10) as first, stack.client("copy", budget=10) as second:
+        assert first.get("greeting") is None
+        first.set("greeting", b"again")
+        assert until(lambda: second.get("greeting") == b"again", 60)
     stack.destroy()
     assert stack.resources() == {}

@@ -141,6 +141,29 @@ def test_the_older_service_says_that_it_retires(trusting: Emulated) -> None:
     assert stack.resources() == {}
 
 
+def test_a_linked_cluster_is_only_read_until_it_is_unlinked(trusting: Emulated) -> None:
+    stack = trusting
+    member: dict[str, Any] = {"azure_cache_tier": "premium", "auth": "password", "azure_public_access": True, "shards": 2}
+    stack.configure(cache_for_redis={"there": {**member, "region": "westus"}})
+    stack.up()
+    link = {"azure_secondary_id": stack.only("azure-native:redis:Redis")["id"], "azure_secondary_region": "westus"}
+    stack.configure(cache_for_redis={"here": {**member, **link}, "there": {**member, "region": "westus"}})
+    stack.up()
+    here, there = (connect(connection(stack, name)) for name in ("here", "there"))
+    here.set("from", "here")
+    assert until(lambda: there.get("from") == b"here", 60)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        there.set("from", "there")
+    stack.configure(cache_for_redis={"here": member, "there": {**member, "region": "westus"}})
+    stack.up()
+    assert there.get("from") == b"here"
+    there.set("from", "there")
+    here.close()
+    there.close()
+    stack.destroy()
+    assert stack.resources() == {}
+
+
 def test_caches_of_a_group_follow_each_other(trusting: Emulated) -> None:
     stack = trusting
     member = {

@@ -129,6 +129,7 @@ def test_what_is_half_made_is_there(cloud: Cloud) -> None:
         (["set", "slow", "--milliseconds", "0"], "error: --milliseconds=0: must be at least 1"),
         (["set", "hung", "--once"], "error: --once: servers hang until that is cleared"),
         (["set", "nope"], "invalid choice: 'nope'"),
+        (["promote", "x"], "error: promote: gcp has resources for that"),
         (["prove"], "error: not every cache serves"),
     ],
 )

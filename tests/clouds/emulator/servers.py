@@ -84,6 +84,8 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
         "dir": str(data),
         "save": '""',
         "protected-mode": "no",
+        # Replicas begin at once.
+        "repl-diskless-sync-delay": "0",
         "logfile": str(folder / f"{port}.log"),
         **(tls if place.tls else {"port": str(port)}),
         **settings,
@@ -137,7 +139,6 @@ def _program(name: str) -> list[str]:
 
 
 def _join(place: Place, clients: list[redis.Redis]) -> None:
-    masters = clients[: place.shards]
     for number, client in enumerate(clients):
         if number < place.shards:
             first, last = _SLOTS * number // place.shards, _SLOTS * (number + 1) // place.shards - 1
@@ -146,12 +147,14 @@ def _join(place: Place, clients: list[redis.Redis]) -> None:
     for port in place.ports[1:]:
         call(clients[0], "CLUSTER", "MEET", place.address, str(port), str(port + 10_000))
 
+    ids = [call(client, "CLUSTER", "MYID") for client in clients]
+
     def joined() -> bool:
-        return all(client.cluster("INFO")["cluster_known_nodes"] == str(len(clients)) for client in clients)
+        return all(each in call(client, "CLUSTER", "NODES") for client in clients for each in ids)
 
     assert until(joined, _SECONDS, every=0.05), f"the cluster on {place.address} did not form"
     for number, client in enumerate(clients[place.shards :]):
-        call(client, "CLUSTER", "REPLICATE", call(masters[number % place.shards], "CLUSTER", "MYID"))
+        call(client, "CLUSTER", "REPLICATE", ids[number % place.shards])
     healthy = until(lambda: all(client.cluster("INFO")["cluster_state"] == "ok" for client in clients), _SECONDS, every=0.05)
     assert healthy, f"the cluster on {place.address} does not serve"
 
@@ -174,7 +177,9 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def set_users(place: Place, key: str | None, users: Iterable[tuple[str, str]] = (), *, open_to_all: bool = False) -> None:
+def set_users(
+    place: Place, key: str | None, users: Iterable[tuple[str, str]] = (), *, open_to_all: bool = False, only_read: bool = False
+) -> None:
     """The default user, who has a password, none or is off, and users with their ACL rules; others are removed.
 
     What the others give as password is not looked at: a token's signature can't be checked here, whose it says to be is.
@@ -187,7 +192,7 @@ def set_users(place: Place, key: str | None, users: Iterable[tuple[str, str]] = 
         for user in set(call(client, "ACL", "USERS")) - set(wanted) - {ADMIN}:
             call(client, "ACL", "DELUSER", user)
         for user, rules in wanted.items():
-            call(client, "ACL", "SETUSER", user, "reset", *rules)
+            call(client, "ACL", "SETUSER", user, "reset", *rules, *(["-@write"] if only_read else []))
         client.close()
 
 
@@ -197,6 +202,24 @@ def configure(place: Place, settings: dict[str, str]) -> None:
         client = admin(place, port)
         for key, value in settings.items():
             client.config_set(key, value)
+        client.close()
+
+
+def databases(place: Place) -> set[str]:
+    """Those that have keys, such as db0."""
+    found: set[str] = set()
+    for port in place.ports[: place.shards or 1]:
+        client = admin(place, port)
+        found |= set(client.info("keyspace"))
+        client.close()
+    return found
+
+
+def empty(place: Place) -> None:
+    """Removes all keys."""
+    for port in place.ports[: place.shards or 1]:
+        client = admin(place, port)
+        client.flushall()
         client.close()
 
 
@@ -248,7 +271,7 @@ def _runs(process: int) -> bool:
     try:
         if Path(os.readlink(f"/proc/{process}/exe")).name.startswith("ld-linux"):
             return True
-        return b"--mesh=" in Path(f"/proc/{process}/cmdline").read_bytes()
+        return b"\0replicate\0run\0" in Path(f"/proc/{process}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         # Also one that nobody has waited for, which is as good as gone.
         return False
