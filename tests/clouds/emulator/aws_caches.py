@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from certificates import certify
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
 from clouds.emulator.servers import Place, address_of
@@ -50,26 +49,30 @@ def make_group(cloud: Cloud, resource: Resource) -> None:
 def make_serverless(cloud: Cloud, resource: Resource) -> None:
     """Starts a serverless cache: a cluster of one shard."""
     engine = resource.inputs["engine"]
+    port = PORT
     if engine == "memcached":
-        raise ConflictError("a serverless Memcached is not emulated")
-    _serve(cloud, resource, engine, tls=True, shards=1, replicas=0)
-    admit(cloud, resource)
-    endpoint = {"address": address_of(cloud.folder, resource.id), "port": PORT}
+        port = MEMCACHED_PORT
+        _run_memcached(cloud, resource, [address_of(cloud.folder, resource.id)], tls=True)
+    else:
+        _serve(cloud, resource, engine, tls=True, shards=1, replicas=0)
+        admit(cloud, resource)
+    endpoint = {"address": address_of(cloud.folder, resource.id), "port": port}
     resource.outputs = {**resource.inputs, "status": "available", "endpoints": [endpoint], "readerEndpoints": [endpoint]}
 
 
 def make_memcached(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a cluster of Memcached."""
-    if resource.inputs.get("transitEncryptionEnabled"):
-        raise ConflictError("Memcached with TLS is not emulated: give tls: false")
     addresses = [address_of(cloud.folder, f"{resource.id}/{number}") for number in range(resource.inputs["numCacheNodes"])]
-    running: dict[str, int] = resource.hidden.setdefault("nodes", {})
-    servers.stop(running.pop(gone) for gone in set(running) - set(addresses))
-    for address in addresses:
-        running[address] = running.get(address) or servers.start_memcached(address, MEMCACHED_PORT, 64)
-    resource.hidden["processes"] = list(running.values())
+    _run_memcached(cloud, resource, addresses, tls=bool(resource.inputs.get("transitEncryptionEnabled")))
     nodes = [{"address": address, "port": MEMCACHED_PORT, "id": f"{number:04d}"} for number, address in enumerate(addresses, 1)]
     resource.outputs = {**resource.inputs, "cacheNodes": nodes}
+
+
+def _run_memcached(cloud: Cloud, resource: Resource, addresses: list[str], *, tls: bool) -> None:
+    """Has one server at each address."""
+    running = resource.hidden.setdefault("nodes", {})
+    servers.serve_memcached(cloud.folder, running, addresses, MEMCACHED_PORT, tls=tls)
+    resource.hidden["processes"] = list(running.values())
 
 
 def make_global(cloud: Cloud, resource: Resource) -> None:
@@ -128,14 +131,7 @@ def _serve(cloud: Cloud, resource: Resource, engine: str, *, tls: bool, shards: 
     end(cloud, resource)
     hidden.pop("reader", None)
     hidden["shape"] = shape
-    hidden["processes"] = _start(cloud, _place(cloud, resource))
-
-
-def _start(cloud: Cloud, place: Place) -> list[int]:
-    certified = certify(f"IP:{place.address}")
-    with (cloud.folder / "authorities.pem").open("a") as authorities:
-        authorities.write(certified.authority_pem)
-    return servers.start(place, certified, {})
+    hidden["processes"] = servers.start(_place(cloud, resource), {})
 
 
 def _place(cloud: Cloud, resource: Resource, address: str = "") -> Place:
@@ -147,7 +143,7 @@ def _reader(cloud: Cloud, resource: Resource) -> str:
     """A replica behind an address of its own."""
     place = _place(cloud, resource, address_of(cloud.folder, f"{resource.id}/reader"))
     if not resource.hidden.get("reader"):
-        resource.hidden["reader"] = _start(cloud, place)
+        resource.hidden["reader"] = servers.start(place, {})
         servers.follow(place, _place(cloud, resource))
     return place.address
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from certificates import certify
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
 from clouds.emulator.servers import Place, address_of
@@ -69,10 +68,8 @@ def make_redis_instance(cloud: Cloud, resource: Resource) -> None:
 def make_memcached(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a Memorystore for Memcached."""
     addresses = [address_of(cloud.folder, f"{resource.id}/{number}") for number in range(resource.inputs["nodeCount"])]
-    running: dict[str, int] = resource.hidden.setdefault("nodes", {})
-    servers.stop(running.pop(gone) for gone in set(running) - set(addresses))
-    for address in addresses:
-        running[address] = running.get(address) or servers.start_memcached(address, MEMCACHED_PORT, 64)
+    running = resource.hidden.setdefault("nodes", {})
+    servers.serve_memcached(cloud.folder, running, addresses, MEMCACHED_PORT)
     resource.hidden["processes"] = list(running.values())
     nodes = [{"host": address, "port": MEMCACHED_PORT, "nodeId": str(number), "state": "READY"} for number, address in enumerate(addresses)]
     resource.outputs |= {"memcacheNodes": nodes, "discoveryEndpoint": f"{addresses[0]}:{MEMCACHED_PORT}"}
@@ -99,11 +96,8 @@ def _serve(
     servers.stop(hidden.get("processes", []))
     hidden["shape"] = shape
     place = _place(cloud, resource)
-    certified = certify(f"IP:{place.address}")
-    hidden["processes"] = servers.start(place, certified, settings)
-    hidden["authority_pem"] = certified.authority_pem
-    with (cloud.folder / "authorities.pem").open("a") as authorities:
-        authorities.write(certified.authority_pem)
+    hidden["processes"] = servers.start(place, settings)
+    hidden["authority_pem"] = (place.folder / "ca.crt").read_text()
 
 
 def _place(cloud: Cloud, resource: Resource, address: str = "") -> Place:
@@ -117,12 +111,9 @@ def _reader(cloud: Cloud, resource: Resource, engine: str, port: int, *, tls: bo
     address = address_of(cloud.folder, f"{resource.id}/reader")
     place = _place(cloud, resource, address)
     if not resource.hidden.get("reader"):
-        certified = certify(f"IP:{address}")
-        resource.hidden["reader"] = servers.start(place, certified, {})
+        resource.hidden["reader"] = servers.start(place, {})
         # Clients have one authority for both.
-        resource.hidden["authority_pem"] += certified.authority_pem
-        with (cloud.folder / "authorities.pem").open("a") as authorities:
-            authorities.write(certified.authority_pem)
+        resource.hidden["authority_pem"] += (place.folder / "ca.crt").read_text()
         servers.follow(place, _place(cloud, resource))
     password = resource.hidden.get("admitted")
     servers.set_users(place, password, open_to_all=password is None)
