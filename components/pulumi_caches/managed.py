@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict, TypeVar
 
+import pulumi
+
 from pulumi_caches.arguments import Arguments, suggest
 from pulumi_caches.purpose import EvictionPolicy, Persistence, Purpose, read_purpose
 
@@ -24,6 +26,7 @@ __all__ = [
     "Weekday",
     "Weekly",
     "read_managed",
+    "warn_of_region",
 ]
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -191,6 +194,12 @@ def read_managed(arguments: Arguments, service: Service) -> Managed:
         ),
         tags=_read_tags(arguments),
     )
+
+
+def warn_of_region(region: str, known: Sequence[str], whose: str) -> None:
+    """Says in the preview that a region is not known here: the cloud may have opened it since."""
+    if region not in known:
+        pulumi.log.warn(f"region {region!r} is none of {whose} regions that are known here{suggest(region, list(known))}")
 
 
 def _one_of(arguments: Arguments, key: str, default: Choice, possible: Sequence[Choice], service: Service) -> Choice:

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from caches_runtime.client import BudgetSpentError
 from clouds.emulated import Emulated
+from clouds.emulator.aws_around import SECRET, SECRET_VERSION
 from clouds.emulator.aws_caches import GLOBAL, GROUP
+from clouds.emulator.aws_kinds import INVOKES, KINDS
+from clouds.emulator.client import open_client
+from clouds.emulator.cloud import Cloud
 from common.waiting import until
 from redis.exceptions import NoPermissionError
 
@@ -59,6 +63,57 @@ def test_from_nothing_to_nothing(stack: Emulated) -> None:
 
     stack.destroy()
     assert stack.resources() == {}
+
+
+def test_every_service_serves_what_a_client_writes(stack: Emulated) -> None:
+    caches = {
+        "catalogue": {**CACHE, "shards": 2, "aws_connection_secret": True, "purpose": "cache"},
+        "sessions": {"region": REGION, "aws_serverless": True, "purpose": "session"},
+        "pages": {"region": REGION, "aws_serverless": True, "engine": "memcached"},
+        "fragments": {"region": REGION, "engine": "memcached", "shards": 2},
+    }
+    stack.configure(elasticache=caches)
+    stack.up()
+    assert [name for name in caches if not stack.works(name)] == []
+    connections = stack.outputs()["connections"]
+    assert {name: (each["mode"], each["tls"]) for name, each in connections.items()} == {
+        "catalogue": ("cluster", True),
+        "sessions": ("cluster", True),
+        "pages": ("sharded", True),
+        "fragments": ("sharded", True),
+    }
+    assert json.loads(stack.only(SECRET)["hidden"]["stages"]["AWSCURRENT"]) == connections["catalogue"]
+    stack.preview("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+    stack.destroy()
+    assert stack.resources() == {}
+
+
+def test_a_password_that_secrets_manager_rotates_is_taken_by_the_next_up(stack: Emulated) -> None:
+    cloud = Cloud(stack.cloud, KINDS, INVOKES)
+    secret = cloud.create(SECRET, {"name": "shop/carts", "region": REGION})
+    stack.configure(elasticache={"carts": {**CACHE, "auth": "password", "aws_password_secret": "shop/carts"}})
+    assert "its versions have none" in stack.preview(succeeds=False).stdout
+
+    version = cloud.create(SECRET_VERSION, {"secretId": secret.id, "secretString": "the-first-password"})
+    stack.up()
+    first = stack.outputs()["connections"]["carts"]
+    assert first["password"] == "the-first-password"
+    assert stack.works("carts")
+
+    cloud.update(version.id, {"secretId": secret.id, "secretString": '{"password": "the-second-password"}'})
+    said = stack.up().stdout
+    assert stack.outputs()["connections"]["carts"]["password"] == "the-second-password"
+    assert stack.works("carts")
+    with open_client(cloud, first, budget=10) as late:
+        assert late.ping()
+    stack.preview("--expect-no-changes")
+    everywhere = said + json.dumps(stack.export())
+    assert "the-first-password" not in everywhere
+    assert "the-second-password" not in everywhere
+
+    stack.destroy()
+    assert set(stack.resources()) == {secret.id, version.id}
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [

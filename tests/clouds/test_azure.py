@@ -82,6 +82,45 @@ def test_from_nothing_to_nothing(trusting: Emulated) -> None:
     assert stack.resources() == {}
 
 
+PUBLIC: dict[str, Any] = {"auth": "password", "azure_public_access": True}
+SESSIONS: dict[str, Any] = {**PUBLIC, "memory_gib": 0.3, "high_availability": False}
+CARTS: dict[str, Any] = {**PUBLIC, "azure_cache_tier": "premium", "shards": 2}
+MACHINES, CLASSIC = "azure-native:redisenterprise:RedisEnterprise", "azure-native:redis:Redis"
+CHANGES: list[tuple[str, dict[str, Any], str, str]] = [
+    ("sessions", {"memory_gib": 2}, MACHINES, "update"),
+    ("sessions", {"high_availability": True}, MACHINES, "update"),
+    ("sessions", {"tags": {"team": "shop"}}, MACHINES, "update"),
+    ("sessions", {"persistence": "rdb"}, DATABASE, "update"),
+    ("sessions", {"auth": "cloud"}, DATABASE, "update"),
+    ("sessions", {"maxmemory_policy": "allkeys-lru"}, DATABASE, "update"),
+    ("sessions", {"azure_zones": ["1", "2"], "high_availability": True}, MACHINES, "replace"),
+    ("sessions", {"region": "westus"}, MACHINES, "replace"),
+    ("carts", {"memory_gib": 10}, CLASSIC, "update"),
+    ("carts", {"shards": 3}, CLASSIC, "update"),
+    ("carts", {"replicas_per_shard": 2}, CLASSIC, "update"),
+    ("carts", {"auth": "cloud"}, CLASSIC, "update"),
+    ("carts", {"maxmemory_policy": "allkeys-lru"}, CLASSIC, "update"),
+    ("carts", {"azure_zones": ["1", "2"]}, CLASSIC, "replace"),
+    ("carts", {"region": "westus"}, CLASSIC, "replace"),
+]
+
+
+def test_what_is_changed_is_changed_or_replaced_as_azure_does(stack: Emulated) -> None:
+    asked = {"sessions": SESSIONS, "carts": CARTS}
+
+    def configure(**changed: Any) -> None:
+        now = {**asked, **changed}
+        stack.configure(managed_redis={"sessions": now["sessions"]}, cache_for_redis={"carts": now["carts"]})
+
+    configure()
+    stack.up()
+    planned = {}
+    for cache, change, token, _ in CHANGES:
+        configure(**{cache: {**asked[cache], **change}})
+        planned[f"{cache} {change}"] = stack.planned(token)
+    assert planned == {f"{cache} {change}": step for cache, change, _, step in CHANGES}
+
+
 def test_who_logs_in_by_entra_and_a_create_that_fails_half_way(trusting: Emulated) -> None:
     stack = trusting
     stack.configure(managed_redis={"sessions": {"azure_public_access": True, "azure_principals": {"app": PERSON}}})

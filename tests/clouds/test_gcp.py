@@ -101,6 +101,37 @@ def test_what_is_changed_is_changed_or_replaced_and_what_failed_or_was_there_is_
     assert stack.resources() == {}
 
 
+INSTANCE, CLUSTER, MEMCACHED = "gcp:redis/instance:Instance", "gcp:redis/cluster:Cluster", "gcp:memcache/instance:Instance"
+OTHERS: dict[str, dict[str, Any]] = {
+    "carts": {**CACHE, "engine": "redis", "memory_gib": 4, "engine_version": "7.0", "auth": "none", "tls": False},
+    "catalogue": {**CACHE, "engine": "redis", "shards": 2, "purpose": "cache"},
+    "pages": {**CACHE, "engine": "memcached", "shards": 2},
+}
+CHANGES_OF_OTHERS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("carts", {"memory_gib": 8}, INSTANCE, "update"),
+    ("carts", {"replicas_per_shard": 2}, INSTANCE, "update"),
+    ("carts", {"engine_version": "7.2"}, INSTANCE, "update"),
+    ("carts", {"auth": "password", "tls": True}, INSTANCE, "replace"),
+    ("carts", {"region": "europe-west4"}, INSTANCE, "replace"),
+    ("catalogue", {"shards": 3}, CLUSTER, "update"),
+    ("catalogue", {"replicas_per_shard": 2}, CLUSTER, "update"),
+    ("catalogue", {"auth": "none", "tls": False}, CLUSTER, "replace"),
+    ("pages", {"shards": 3}, MEMCACHED, "update"),
+    ("pages", {"memory_gib": 4}, MEMCACHED, "replace"),
+]
+
+
+def test_what_is_changed_of_googles_other_services_is_changed_or_replaced(stack: Emulated) -> None:
+    stack.configure(memorystore=OTHERS)
+    stack.up()
+    assert [name for name in OTHERS if not stack.works(name)] == []
+    planned = {}
+    for cache, change, token, _ in CHANGES_OF_OTHERS:
+        stack.configure(memorystore={**OTHERS, cache: {**OTHERS[cache], **change}})
+        planned[f"{cache} {change}"] = stack.planned(token)
+    assert planned == {f"{cache} {change}": step for cache, change, _, step in CHANGES_OF_OTHERS}
+
+
 def test_a_clusters_copy_in_another_region_follows_until_it_is_detached(stack: Emulated) -> None:
     plain = {"auth": "none", "purpose": "cache", "shards": 2, "gcp_deletion_protection": False}
     primary = {**plain, "region": REGION}

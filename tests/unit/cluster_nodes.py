@@ -122,6 +122,8 @@ class Nodes:
             decode_responses=True,
             protocol=2,
             driver_info=None,
+            # Its answer comes after the server's TLS tickets, which redis-py takes for an answer that nobody asked for.
+            client_name="test",
             socket_timeout=10,
             **self._trust,
         )

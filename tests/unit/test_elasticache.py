@@ -30,15 +30,15 @@ ANSWER = {
 }
 
 
-def made(**args: Any) -> tuple[mocks.Registered, dict[str, Any]]:
-    """What was registered for an ElastiCache, and its connection."""
+def made(answers: dict[str, Any] | None = None, **args: Any) -> tuple[mocks.Registered, dict[str, Any]]:
+    """What was registered for an ElastiCache, and its connection; `answers` are of what is only read."""
     found: list[Any] = []
 
     def program() -> pulumi.Output[None]:
         cache = ElastiCache("cache", {**GIVEN, **args})  # type: ignore[typeddict-item] # the arguments of a case
         return pulumi.Output.unsecret(cache.connection).apply(found.append)
 
-    registered = mocks.run(program, answers={"cache": ANSWER})
+    registered = mocks.run(program, answers={"cache": ANSWER, **(answers or {})})
     return registered, found[0]
 
 
@@ -93,6 +93,49 @@ def test_while_a_password_is_rotated_the_old_one_is_valid_too() -> None:
     assert set(registered.named("Stash")) == {"cache-password-2", "cache-password-3"}
     [_, newest] = registered.only("User")["authenticationMode"]["passwords"]
     assert connection["password"] == newest
+
+
+VERSIONS = "aws:secretsmanager/getSecretVersions:getSecretVersions"
+VERSION = "aws:secretsmanager/getSecretVersion:getSecretVersion"
+
+
+def of_secrets_manager(text: str, *stages: str) -> dict[str, Any]:
+    """What Secrets Manager answers of a secret whose versions all have one text."""
+    versions = [{"versionId": stage, "versionStages": [stage], "createdTime": "", "lastAccessedDate": ""} for stage in stages]
+    return {VERSIONS: {"versions": versions}, VERSION: {"secretString": text}}
+
+
+@pytest.mark.parametrize("text", ["a-password-of-the-shop", '{"username": "shop", "password": "a-password-of-the-shop"}'])
+def test_a_password_of_secrets_manager_is_read_alone_or_from_json(text: str) -> None:
+    answers = of_secrets_manager(text, "AWSCURRENT", "AWSPREVIOUS")
+    registered, connection = made(answers, auth="password", aws_password_secret="shop/carts")
+    assert connection["password"] == "a-password-of-the-shop"
+    # Given twice, AWS would refuse it.
+    assert registered.only("User")["authenticationMode"]["passwords"] == ["a-password-of-the-shop"]
+    assert registered.named("Stash") == {}
+
+
+@pytest.mark.parametrize(
+    ("answers", "lengths"),
+    [
+        (of_secrets_manager("short", "AWSCURRENT"), "its versions have 5"),
+        (of_secrets_manager("p" * 129, "AWSCURRENT"), "its versions have 129"),
+        (of_secrets_manager('{"pass": "a-password-of-the-shop"}', "AWSCURRENT"), "its versions have 0"),
+        (of_secrets_manager("a-password-of-the-shop"), "its versions have none"),
+    ],
+)
+def test_a_secret_that_has_no_password_is_refused_without_its_text(answers: dict[str, Any], lengths: str) -> None:
+    with pytest.raises(Exception, match="aws_password_secret: must be a password of 16 to 128 characters") as raised:
+        made(answers, auth="password", aws_password_secret="shop/carts")
+    assert lengths in str(raised.value)
+    assert "a-password" not in str(raised.value)
+
+
+def test_secrets_manager_keeps_the_connection_when_it_is_asked_to() -> None:
+    registered, connection = made(auth="password", aws_connection_secret=True)
+    assert registered.only("Secret")["name"] == "cache-connection"
+    assert json.loads(registered.only("SecretVersion")["secretString"]) == connection
+    assert made(auth="password")[0].named("Secret") == {}
 
 
 def test_a_serverless_cache_has_a_limit_instead_of_nodes() -> None:

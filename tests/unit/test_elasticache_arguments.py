@@ -44,6 +44,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"backup_time": "3:00"}, "backup_time = '3:00': must be a time of day in UTC, HH:MM"),
     ({**MEMCACHED, "backup_retention_days": 1}, "ElastiCache for Memcached makes no backups each day"),
     ({**MEMCACHED, "aws_restore_from": "a"}, "aws_restore_from = 'a': Memcached has no backups"),
+    ({"aws_password_secret": "shop/carts"}, "aws_password_secret = 'shop/carts': there is no password: give auth: password"),
+    (
+        {"auth": "password", "aws_password_secret": "shop", "password_version": 2},
+        "password_version = 2: the password is in aws_password_secret",
+    ),
     ({**MEMCACHED, "aws_final_backup": True}, "aws_final_backup = True: only replication groups make one"),
     ({"aws_kms_key": "my-key"}, "aws_kms_key = 'my-key': must be a key's ARN"),
     ({"aws_configs": {"maxmemory-policy": "noeviction"}}, "'maxmemory-policy' has an argument of its own"),

@@ -176,3 +176,14 @@ def test_what_it_costs_is_said_where_it_is_known(args: dict[str, Any], words: st
     answer = {"cache": ANSWERS[args.get("engine", "valkey")]}
     mocks.run(lambda: Memorystore("cache", {**GIVEN, **args}).monthly_cost.apply(said.append), answers=answer)  # type: ignore[typeddict-item]
     assert said[0].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("region", "said"), [("us-centrall1", ["did you mean 'us-central1'?"]), ("europe-west1", []), ("mars-north1", [""])]
+)
+def test_a_region_that_is_not_known_here_is_only_warned_of(region: str, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warned.append)
+    made("valkey", region=region)
+    assert len(warned) == len(said)
+    assert all(each in text and repr(region) in text for each, text in zip(said, warned, strict=True))

@@ -11,6 +11,7 @@ from pulumi_caches.aws.memcached import make_memcached
 from pulumi_caches.aws.options import read_plan
 from pulumi_caches.aws.plan import Durability, ElastiCacheEngine, Plan
 from pulumi_caches.aws.replication_group import make_replication_group
+from pulumi_caches.aws.secrets_manager import keep_connection
 from pulumi_caches.aws.served import Served
 from pulumi_caches.aws.serverless import make_serverless
 from pulumi_caches.aws.users import make_users
@@ -74,6 +75,13 @@ class ElastiCacheArgs(ManagedArgs):
     """Whether caches of other regions can follow it. Default: false."""
     aws_primary: NotRequired[pulumi.Input[str]]
     """What it follows from another region: the other ElastiCache's global_id. It is only read, and has the other's size and engine."""
+    aws_password_secret: NotRequired[pulumi.Input[str]]
+    """
+    Name or ARN of a secret in Secrets Manager that has the password, instead of a generated one: 16 to 128 characters, alone or as
+    `password` of a JSON object. Its version before stays valid too, and each `pulumi up` reads it anew. Default: none.
+    """
+    aws_connection_secret: NotRequired[bool]
+    """Whether Secrets Manager keeps the connection, as JSON in a secret NAME-connection. Default: false."""
     password_version: NotRequired[int]
     """Raise it by one for a new password; the one before stays valid. Default: 1."""
     password_previous_valid: NotRequired[bool]
@@ -92,6 +100,8 @@ class ElastiCache(pulumi.ComponentResource):
     """How to reach the cache: what monitoring, backup and clients take. Known when it is made. Secret."""
     global_id: pulumi.Output[str]
     """What aws_primary of another region's takes; empty without aws_global_datastore."""
+    connection_secret_arn: pulumi.Output[str]
+    """The secret of the connection, once it has it; empty without aws_connection_secret."""
     monthly_cost: pulumi.Output[str]
     """What its servers cost a month at list prices, in words; says so where that is not known."""
 
@@ -113,8 +123,17 @@ class ElastiCache(pulumi.ComponentResource):
 
         self.connection = when_ready(connect, plan.engine.value, [password, *served.parts], [served.resource])
         self.global_id = served.global_id if served.global_id is not None else pulumi.Output.from_input("")
+        kept = keep_connection(plan, self.connection, child) if plan.connection_secret else ""
+        self.connection_secret_arn = pulumi.Output.from_input(kept)
         self.monthly_cost = pulumi.Output.from_input(_priced(plan))
-        self.register_outputs({"connection": self.connection, "globalId": self.global_id, "monthlyCost": self.monthly_cost})
+        self.register_outputs(
+            {
+                "connection": self.connection,
+                "globalId": self.global_id,
+                "connectionSecretArn": self.connection_secret_arn,
+                "monthlyCost": self.monthly_cost,
+            }
+        )
 
 
 def _make(plan: Plan, users: aws.elasticache.UserGroup | None, opts: pulumi.ResourceOptions) -> Served:

@@ -119,8 +119,10 @@ def read_plan(arguments: Arguments, name: str) -> Plan:
         configs=_read_configs(arguments, engine),
         durability=arguments.choice("aws_durability", Durability.NONE),
         tls_optional=arguments.flag("aws_tls_optional", False),
+        password_secret=arguments.value("aws_password_secret", None),
         password_version=arguments.whole("password_version", 1, 1, 1_000_000),
         password_previous_valid=arguments.flag("password_previous_valid", True),
+        connection_secret=arguments.flag("aws_connection_secret", False),
         log_retention_days=_read_log_days(arguments, engine),
         alarm_topics=_read_list(arguments, "aws_alarm_topics", "arn:"),
         restore_from=arguments.value("aws_restore_from", None),
@@ -139,9 +141,11 @@ def _refuse_what_does_not_fit(arguments: Arguments, plan: Plan) -> None:
         arguments.refuse(
             "shards", f"with {managed.replicas_per_shard} replicas of each these are {nodes} nodes, at most {NODES_MAXIMUM} are possible"
         )
-    for key in ("password_version", "password_previous_valid"):
+    for key in ("password_version", "password_previous_valid", "aws_password_secret"):
         if arguments.given(key) and managed.auth is not Auth.PASSWORD:
             arguments.refuse(key, "there is no password: give auth: password, or leave it out")
+    if arguments.given("password_version") and plan.password_secret is not None:
+        arguments.refuse("password_version", "the password is in aws_password_secret: change it there, or leave one of both out")
     if plan.tls_optional and (not managed.tls or managed.auth is not Auth.NONE or plan.engine is ElastiCacheEngine.MEMCACHED):
         arguments.refuse("aws_tls_optional", "is for the way from tls: false to true, with auth none, of Valkey and Redis: leave it out")
     if plan.final_backup and (plan.engine is ElastiCacheEngine.MEMCACHED or plan.serverless) and arguments.given("aws_final_backup"):

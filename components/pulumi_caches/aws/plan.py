@@ -54,8 +54,11 @@ class Plan:
     configs: dict[str, str]
     durability: Durability
     tls_optional: bool
+    password_secret: pulumi.Input[str] | None
+    """None for a generated one."""
     password_version: int
     password_previous_valid: bool
+    connection_secret: bool
     log_retention_days: int
     alarm_topics: list[pulumi.Input[str]]
     restore_from: pulumi.Input[str] | None

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from pulumi_caches.aws.plan import ElastiCacheEngine, Plan
+from pulumi_caches.aws.secrets_manager import read_passwords
 from pulumi_caches.kept import keep_secret
 from pulumi_caches.managed import Auth
 
@@ -20,12 +21,10 @@ def make_users(plan: Plan, opts: pulumi.ResourceOptions) -> tuple[aws.elasticach
     """The group of the user, called as the cache, and the password; none of both when nobody logs in."""
     if plan.managed.auth is Auth.NONE:
         return None, None
-    password, passwords = None, []
+    passwords = None
     if plan.managed.auth is Auth.PASSWORD:
-        first = plan.password_version - 1 if plan.password_version > 1 and plan.password_previous_valid else plan.password_version
-        passwords = [_password(f"{plan.name}-password-{version}", opts) for version in range(first, plan.password_version + 1)]
-        password = passwords[-1]
-    mode: Any = {"type": "password", "passwords": passwords} if passwords else {"type": "iam"}
+        passwords = _generated(plan, opts) if plan.password_secret is None else read_passwords(plan, opts)
+    mode: Any = {"type": "iam"} if passwords is None else {"type": "password", "passwords": passwords}
     # For a login by IAM both its names have to be the same.
     users = [_user(plan, plan.name, plan.name, _RIGHTS, mode, opts)]
     if plan.engine is ElastiCacheEngine.REDIS:
@@ -39,7 +38,7 @@ def make_users(plan: Plan, opts: pulumi.ResourceOptions) -> tuple[aws.elasticach
         **plan.common(),
         opts=opts,
     )
-    return group, password
+    return group, None if passwords is None else passwords.apply(lambda valid: valid[-1])
 
 
 def _user(plan: Plan, user_id: str, user_name: str, rights: str, mode: Any, opts: pulumi.ResourceOptions) -> aws.elasticache.User:
@@ -55,6 +54,13 @@ def _user(plan: Plan, user_id: str, user_name: str, rights: str, mode: Any, opts
     )
 
 
-def _password(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+def _generated(plan: Plan, opts: pulumi.ResourceOptions) -> pulumi.Output[list[str]]:
+    """The one of this version last."""
+    first = plan.password_version - 1 if plan.password_version > 1 and plan.password_previous_valid else plan.password_version
     # ElastiCache takes few other characters than letters and digits.
-    return keep_secret(name, secrets.token_hex(_PASSWORD_BYTES), opts)
+    return pulumi.Output.all(
+        *(
+            keep_secret(f"{plan.name}-password-{version}", secrets.token_hex(_PASSWORD_BYTES), opts)
+            for version in range(first, plan.password_version + 1)
+        )
+    )

@@ -7,6 +7,7 @@ import pulumi
 from pulumi_azure_native import resources
 
 from pulumi_caches.arguments import Arguments, suggest
+from pulumi_caches.managed import warn_of_region
 
 # Of a cache; a component's name has at most as many characters. Pattern: the operations of Azure's REST API 2025-07-01.
 NAME_MAXIMUM = 60
@@ -36,8 +37,7 @@ def read_region(arguments: Arguments) -> str:
         written = re.sub(r"[^a-z0-9]", "", str(region).lower())
         arguments.refuse("region", f"must be Azure's name of a region, such as westeurope{suggest(written, REGIONS)}")
         return "westeurope"
-    if region not in REGIONS:
-        pulumi.log.warn(f"region {region!r} is none of Azure's regions that are known here{suggest(region, REGIONS)}")
+    warn_of_region(region, REGIONS, "Azure's")
     return region
 
 

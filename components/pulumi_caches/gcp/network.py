@@ -1,7 +1,6 @@
 """GcpNetwork: a network that caches are reached from, and nobody outside reaches."""
 
 import ipaddress
-import re
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
@@ -9,6 +8,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from pulumi_caches.arguments import Arguments
+from pulumi_caches.gcp.regions import read_region
 
 # The longest name that is made is NAME-connections; Google's have at most 63 characters.
 NAME_MAXIMUM = 51
@@ -43,7 +43,7 @@ class GcpNetwork(pulumi.ComponentResource):
     def __init__(self, name: str, args: GcpNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Raises ArgumentError for what is wrong with the arguments."""
         arguments = Arguments("GcpNetwork", name, NAME_MAXIMUM, args, GcpNetworkArgs)
-        region = arguments.text("region", "", re.compile(r"[a-z]+-[a-z]+[0-9]+"), "must be one of Google's regions, such as europe-west1")
+        region = read_region(arguments)
         ip_range = _read_range(arguments)
         arguments.finish()
         super().__init__("caches:index:GcpNetwork", name, {}, opts)

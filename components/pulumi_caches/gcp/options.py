@@ -9,6 +9,7 @@ import pulumi
 from pulumi_caches.arguments import Arguments, suggest
 from pulumi_caches.gcp import memcached, redis_instance
 from pulumi_caches.gcp.plan import MemorystoreEngine, Plan, Replication, ReplicationRole
+from pulumi_caches.gcp.regions import read_region
 from pulumi_caches.gcp.sizes import LARGEST, NODE_TYPES, NodeType, memcached_size_gib, node_type_for, redis_size_gib
 from pulumi_caches.managed import Auth, Managed, Persistence, Service, read_managed
 
@@ -42,7 +43,6 @@ MEMCACHED_ENDS = datetime.date(2029, 1, 31)
 REDIS_MAXIMUM_GIB = 300
 _READ_REPLICAS_GIB = 5
 _MEMCACHED_MAXIMUM_GIB = 256
-_REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
 _ZONE = re.compile(r"[a-z]+-[a-z]+[0-9]+-[a-z]")
 _NETWORK = re.compile(r"projects/[^/]+/global/networks/[^/]+")
 # The services' names; `maxmemory-policy` has an argument of its own.
@@ -68,9 +68,7 @@ def read_plan(arguments: Arguments, name: str) -> Plan:
     node_type = _read_node_type(arguments, engine, managed) if service in (VALKEY, REDIS_CLUSTER) else None
     if node_type is None and arguments.given("gcp_node_type"):
         arguments.refuse("gcp_node_type", f"{service.title} has no kinds of nodes: leave it out")
-    region = arguments.text("region", "", _REGION, "must be one of Google's regions, such as europe-west1")
-    if not arguments.given("region"):
-        arguments.refuse("region", "is needed: one of Google's regions, such as europe-west1", shown=False)
+    region = read_region(arguments)
     return Plan(
         name=name,
         region=region,

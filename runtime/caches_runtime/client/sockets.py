@@ -4,11 +4,12 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import redis
 from redis.connection import Connection, SSLConnection
-from redis.exceptions import ClusterDownError, TryAgainError
+from redis.exceptions import ClusterDownError, ResponseError, TryAgainError
 from redis.sentinel import SentinelManagedConnection
 
 from caches_runtime.client.calls import PIPELINE, UNDER_WAY, NotServedError
@@ -113,9 +114,13 @@ class BoundedConnection(Connection):
             if isinstance(self.credential_provider, Tokens):
                 self._token = self.credential_provider.token()
             super().on_connect_check_health(check_health)
+            self._await_answer()
         except BaseException:
             self.disconnect()  # type: ignore[no-untyped-call]
             raise
+
+    def _await_answer(self) -> None:
+        """Without TLS there is nothing to wait for."""
 
     def _log_in_anew(self) -> None:
         """If there is a newer token than when it did."""
@@ -171,6 +176,13 @@ class BoundedTlsConnection(SSLConnection, BoundedConnection):
         context = context_of(pem=self.ca_data) if self.ca_data else ssl.create_default_context()
         context.sslsocket_class = _TlsSocket
         return context.wrap_socket(sock, server_hostname=self.host)
+
+    def _await_answer(self) -> None:
+        """One that is read reads the tickets of TLS 1.3 too, which redis-py would take for an answer to nobody. A login has one."""
+        if self.credential_provider is None:
+            self.send_command("PING", check_health=False)
+            with suppress(ResponseError):
+                self.read_response()
 
 
 class SentinelConnection(SentinelManagedConnection, BoundedConnection):

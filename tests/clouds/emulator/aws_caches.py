@@ -88,26 +88,30 @@ def own(resource: Resource) -> dict[str, Any]:
 def make_serverless(cloud: Cloud, resource: Resource) -> None:
     """Starts a serverless cache: a cluster of one shard."""
     engine = resource.inputs["engine"]
+    port = PORT
     if engine == "memcached":
-        raise ConflictError("a serverless Memcached is not emulated")
-    serve(cloud, resource, {"engine": engine, "port": PORT, "tls": True, "shards": 1}, {})
-    admit(cloud, resource)
-    endpoint = {"address": address_of(cloud.folder, resource.id), "port": PORT}
+        port = MEMCACHED_PORT
+        _run_memcached(cloud, resource, [address_of(cloud.folder, resource.id)], tls=True)
+    else:
+        serve(cloud, resource, {"engine": engine, "port": PORT, "tls": True, "shards": 1}, {})
+        admit(cloud, resource)
+    endpoint = {"address": address_of(cloud.folder, resource.id), "port": port}
     resource.outputs = {**resource.inputs, "status": "available", "endpoints": [endpoint], "readerEndpoints": [endpoint]}
 
 
 def make_memcached(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a cluster of Memcached."""
-    if resource.inputs.get("transitEncryptionEnabled"):
-        raise ConflictError("Memcached with TLS is not emulated: give tls: false")
     addresses = [address_of(cloud.folder, f"{resource.id}/{number}") for number in range(resource.inputs["numCacheNodes"])]
-    running: dict[str, int] = resource.hidden.setdefault("nodes", {})
-    servers.stop(running.pop(gone) for gone in set(running) - set(addresses))
-    for address in addresses:
-        running[address] = running.get(address) or servers.start_memcached(address, MEMCACHED_PORT, 64)
-    resource.hidden["processes"] = list(running.values())
+    _run_memcached(cloud, resource, addresses, tls=bool(resource.inputs.get("transitEncryptionEnabled")))
     nodes = [{"address": address, "port": MEMCACHED_PORT, "id": f"{number:04d}"} for number, address in enumerate(addresses, 1)]
     resource.outputs = {**resource.inputs, "cacheNodes": nodes}
+
+
+def _run_memcached(cloud: Cloud, resource: Resource, addresses: list[str], *, tls: bool) -> None:
+    """Has one server at each address."""
+    running = resource.hidden.setdefault("nodes", {})
+    servers.serve_memcached(cloud.folder, running, addresses, MEMCACHED_PORT, tls=tls)
+    resource.hidden["processes"] = list(running.values())
 
 
 def make_global(cloud: Cloud, resource: Resource) -> None:

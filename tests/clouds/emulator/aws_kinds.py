@@ -1,4 +1,4 @@
-"""AWS's resources of ElastiCache and around it, as far as the components use them."""
+"""AWS's resources of ElastiCache, as far as the component uses them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from clouds.emulator import aws_caches, aws_models, serving
-from clouds.emulator.cloud import Cloud, Kind, Problems, Resource
+from clouds.emulator import aws_around, aws_caches, aws_models, serving
+from clouds.emulator.aws_around import id_of, noted, plain
+from clouds.emulator.cloud import Cloud, Kind, Problems
 
 # What the SDK for Pulumi adds, or says in another form.
 _OWN = {"region", "tags", "applyImmediately", "finalSnapshotIdentifier", "logDeliveryConfigurations"}
@@ -26,14 +27,6 @@ _CLUSTER_NAMES = {
     "azMode": "AZMode",
 }
 _GROUP_ID = re.compile(r"[a-z](-?[a-z0-9])*")
-
-
-def _id(collection: str, key: str) -> Callable[[Cloud, dict[str, Any]], str]:
-    def made(cloud: Cloud, inputs: dict[str, Any]) -> str:
-        name = inputs.get(key) or inputs.get("tags", {}).get("Name")
-        return f"{inputs.get('region') or cloud.config.get('region')}/{collection}/{name}"
-
-    return made
 
 
 def _global_id(cloud: Cloud, inputs: dict[str, Any]) -> str:
@@ -153,24 +146,6 @@ def _user(inputs: dict[str, Any]) -> Problems:
             yield "authenticationMode.passwords", "has 16 to 128 characters"
 
 
-def _plain(known: dict[str, type], *required: str) -> Callable[[dict[str, Any]], Problems]:
-    """Of what is around caches: names and types by the SDK for Pulumi."""
-
-    def problems(inputs: dict[str, Any]) -> Problems:
-        for key, value in inputs.items():
-            if key not in {**known, "region": str, "tags": dict}:
-                yield key, "there is no such property"
-            elif value is not None and key in known and not isinstance(value, known[key]):
-                yield key, f"{value!r} is no {known[key].__name__}"
-        yield from ((key, "is required") for key in required if key not in inputs)
-
-    return problems
-
-
-def _noted(cloud: Cloud, resource: Resource) -> None:
-    resource.outputs = {**resource.inputs, "arn": f"arn:aws:emulated:{resource.id}"}
-
-
 def _datastore_conflicts(cloud: Cloud, inputs: dict[str, Any]) -> Problems:
     node_type = next(
         (
@@ -186,13 +161,9 @@ def _datastore_conflicts(cloud: Cloud, inputs: dict[str, Any]) -> Problems:
         yield "primaryReplicationGroupId", f"{node_type} is too small for a global datastore"
 
 
-def _zones(cloud: Cloud, args: dict[str, Any]) -> dict[str, Any]:
-    return {"names": [f"{args.get('region')}{letter}" for letter in "abc"], "zoneIds": [], "id": str(args.get("region"))}
-
-
 KINDS: dict[str, Kind] = {
     aws_caches.GROUP: Kind(
-        _id("replicationgroup", "replicationGroupId"),
+        id_of("replicationgroup", "replicationGroupId"),
         frozenset(
             {"region", "replicationGroupId", "engine", "subnetGroupName", "kmsKeyId", "atRestEncryptionEnabled", "snapshotName", "port"}
             | {"dataTieringEnabled", "globalReplicationGroupId"}
@@ -204,7 +175,7 @@ KINDS: dict[str, Kind] = {
         end=aws_caches.end_group,
     ),
     aws_caches.SERVERLESS: Kind(
-        _id("serverless", "name"),
+        id_of("serverless", "name"),
         frozenset({"region", "name", "engine", "subnetIds", "kmsKeyId", "snapshotArnsToRestores"}),
         _checked(
             "CreateServerlessCache",
@@ -215,7 +186,7 @@ KINDS: dict[str, Kind] = {
         end=serving.end,
     ),
     "aws:elasticache/cluster:Cluster": Kind(
-        _id("cluster", "clusterId"),
+        id_of("cluster", "clusterId"),
         frozenset({"region", "clusterId", "engine", "nodeType", "subnetGroupName", "port", "transitEncryptionEnabled"}),
         _checked("CreateCacheCluster", _CLUSTER_NAMES, _cluster),
         make=aws_caches.make_memcached,
@@ -230,63 +201,29 @@ KINDS: dict[str, Kind] = {
         end=aws_caches.end_global,
     ),
     aws_caches.USER: Kind(
-        _id("user", "userId"),
+        id_of("user", "userId"),
         frozenset({"region", "userId", "userName"}),
         _checked("CreateUser", {}, _user),
         make=aws_caches.make_login,
     ),
     aws_caches.USER_GROUP: Kind(
-        _id("usergroup", "userGroupId"),
+        id_of("usergroup", "userGroupId"),
         frozenset({"region", "userGroupId"}),
         _checked("CreateUserGroup", {}, _no_rules),
         make=aws_caches.make_login,
     ),
     "aws:elasticache/subnetGroup:SubnetGroup": Kind(
-        _id("subnetgroup", "name"),
+        id_of("subnetgroup", "name"),
         frozenset({"region", "name"}),
         _checked("CreateCacheSubnetGroup", {"name": "CacheSubnetGroupName", "description": "CacheSubnetGroupDescription"}, _no_rules),
-        make=_noted,
+        make=noted,
     ),
     aws_caches.PARAMETERS: Kind(
-        _id("parametergroup", "name"),
+        id_of("parametergroup", "name"),
         frozenset({"region", "name", "family"}),
-        _plain({"name": str, "family": str, "parameters": list, "description": str}, "family"),
-        make=_noted,
+        plain({"name": str, "family": str, "parameters": list, "description": str}, "family"),
+        make=noted,
     ),
-    "aws:cloudwatch/logGroup:LogGroup": Kind(
-        _id("log-group", "name"), frozenset({"region", "name"}), _plain({"name": str, "retentionInDays": int}), make=_noted
-    ),
-    "aws:cloudwatch/metricAlarm:MetricAlarm": Kind(
-        _id("alarm", "name"),
-        frozenset({"region", "name"}),
-        _plain(
-            {
-                **dict.fromkeys(("name", "alarmDescription", "namespace", "metricName", "statistic", "comparisonOperator"), str),
-                **{"dimensions": dict, "threshold": int, "period": int, "evaluationPeriods": int, "treatMissingData": str},
-                **{"alarmActions": list, "okActions": list},
-            },
-            "comparisonOperator",
-            "evaluationPeriods",
-        ),
-        make=_noted,
-    ),
-    "aws:ec2/vpc:Vpc": Kind(
-        _id("vpc", ""),
-        frozenset({"region", "cidrBlock"}),
-        _plain({"cidrBlock": str, "enableDnsSupport": bool, "enableDnsHostnames": bool}),
-        make=_noted,
-    ),
-    "aws:ec2/subnet:Subnet": Kind(
-        _id("subnet", ""),
-        frozenset({"region", "cidrBlock", "vpcId", "availabilityZone"}),
-        _plain({"vpcId": str, "cidrBlock": str, "availabilityZone": str}, "vpcId"),
-        make=_noted,
-    ),
-    "aws:ec2/securityGroup:SecurityGroup": Kind(
-        _id("sg", "name"),
-        frozenset({"region", "name", "vpcId", "description"}),
-        _plain({"name": str, "description": str, "vpcId": str, "ingress": list, "egress": list}),
-        make=_noted,
-    ),
+    **aws_around.KINDS,
 }
-INVOKES: dict[str, Callable[[Cloud, dict[str, Any]], dict[str, Any]]] = {"aws:index/getAvailabilityZones:getAvailabilityZones": _zones}
+INVOKES = aws_around.INVOKES

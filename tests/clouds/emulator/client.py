@@ -8,7 +8,7 @@ from typing import Any
 from caches_runtime.client.connect import connect
 from clouds.emulator.cloud import Cloud, Resource
 from clouds.emulator.gcp_caches import TOKEN_FILE
-from clouds.emulator.servers import address_of
+from clouds.emulator.servers import AUTHORITIES, address_of
 
 _ASSIGNMENT = ":AccessPolicyAssignment"
 
@@ -18,7 +18,7 @@ def open_client(cloud: Cloud, connection: dict[str, Any], **options: Any) -> Any
     given = dict(connection)
     if given["tls"] and "ca_pem" not in given:
         # An authority that this machine does not trust, as it does the cloud's.
-        given["ca_pem"] = (cloud.folder / "authorities.pem").read_text()
+        given["ca_pem"] = (cloud.folder / AUTHORITIES).read_text()
     match given.pop("auth", None):
         case "iam" if given["provider"] == "gcp":
             options["credentials"] = cloud.folder / TOKEN_FILE

@@ -67,10 +67,8 @@ def make_redis_instance(cloud: Cloud, resource: Resource) -> None:
 def make_memcached(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a Memorystore for Memcached."""
     addresses = [address_of(cloud.folder, f"{resource.id}/{number}") for number in range(resource.inputs["nodeCount"])]
-    running: dict[str, int] = resource.hidden.setdefault("nodes", {})
-    servers.stop(running.pop(gone) for gone in set(running) - set(addresses))
-    for address in addresses:
-        running[address] = running.get(address) or servers.start_memcached(address, MEMCACHED_PORT, 64)
+    running = resource.hidden.setdefault("nodes", {})
+    servers.serve_memcached(cloud.folder, running, addresses, MEMCACHED_PORT)
     resource.hidden["processes"] = list(running.values())
     nodes = [{"host": address, "port": MEMCACHED_PORT, "nodeId": str(number), "state": "READY"} for number, address in enumerate(addresses)]
     resource.outputs |= {"memcacheNodes": nodes, "discoveryEndpoint": f"{addresses[0]}:{MEMCACHED_PORT}"}

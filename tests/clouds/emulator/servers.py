@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from certificates import Certified
+from certificates import Authority
 from common.waiting import until
 from embedded import rootfs
 
 ADMIN = "emulator"
+# Of all certificates of a cloud, in its folder.
+AUTHORITIES = "authorities.pem"
 # Of a cluster's nodes behind the first.
 _NODE_PORT = 8500
 _SLOTS = 16_384
@@ -51,11 +53,9 @@ def address_of(cloud: Path, cache_id: str) -> str:
     return f"127.{number >> 16}.{number >> 8 & 255}.{number & 255 or 1}"
 
 
-def start(place: Place, certified: Certified, settings: dict[str, str]) -> list[int]:
-    """Starts the servers of a cache and returns their processes."""
-    place.folder.mkdir(parents=True, exist_ok=True)
-    for name, content in certified.files().items():
-        (place.folder / name).write_text(content)
+def start(place: Place, settings: dict[str, str]) -> list[int]:
+    """Starts the servers of a cache and returns their processes. Their authority is in ca.crt of the place's folder."""
+    _certify(place.folder.parent, place.address)
     processes = [_start(place, port, settings) for port in place.ports]
     if place.shards:
         clients = [admin(place, port) for port in place.ports]
@@ -63,6 +63,20 @@ def start(place: Place, certified: Certified, settings: dict[str, str]) -> list[
         for client in clients:
             client.close()
     return processes
+
+
+def _certify(cloud: Path, address: str) -> Path:
+    """Makes a certificate in the folder of an address, of an authority that is one of the cloud's, unless it has one."""
+    folder = cloud / address
+    if (folder / "tls.crt").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    certified = Authority().issue(f"IP:{address}", days=365)
+    for name, content in certified.files().items():
+        (folder / name).write_text(content)
+    with (cloud / AUTHORITIES).open("a") as authorities:
+        authorities.write(certified.authority_pem)
+    return folder
 
 
 def _start(place: Place, port: int, settings: dict[str, str]) -> int:
@@ -106,9 +120,18 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
     return process.pid
 
 
-def start_memcached(address: str, port: int, memory_mib: int) -> int:
-    """Starts one server of Memcached, and returns its process."""
-    command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(port), "-m", str(memory_mib)]
+def serve_memcached(cloud: Path, running: dict[str, int], addresses: list[str], port: int, *, tls: bool = False) -> None:
+    """Has one server of Memcached at each address; those that run go on. `running`: their processes."""
+    stop(running.pop(gone) for gone in set(running) - set(addresses))
+    for address in addresses:
+        running[address] = running.get(address) or _start_memcached(cloud, address, port, tls=tls)
+
+
+def _start_memcached(cloud: Path, address: str, port: int, *, tls: bool) -> int:
+    command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(port), "-m", "64"]
+    if tls:
+        folder = _certify(cloud, address)
+        command += ["-Z", "-o", f"ssl_chain_cert={folder / 'tls.crt'},ssl_key={folder / 'tls.key'}"]
     process = _run(command)
 
     def listens() -> bool:
@@ -230,7 +253,7 @@ def follow(place: Place, other: Place | None) -> None:
         client.replicaof("NO", "ONE")
     else:
         # Any authority of the emulator's.
-        client.config_set("tls-ca-cert-file", str(place.folder.parent / "authorities.pem"))
+        client.config_set("tls-ca-cert-file", str(place.folder.parent / AUTHORITIES))
         client.config_set("masteruser", ADMIN)
         client.config_set("masterauth", other.admin_password)
         client.replicaof(other.address, str(other.port))

@@ -10,12 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from certificates import Authority, Certified
 from clouds.emulator import copying, servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
 from clouds.emulator.servers import Place, address_of
-
-_CERTIFICATE_DAYS = 365
 
 
 def place_of(cloud: Cloud, resource: Resource, part: str = "") -> Place:
@@ -39,7 +36,7 @@ def serve(cloud: Cloud, resource: Resource, shape: dict[str, Any], settings: dic
             for what in ("reader", "replicator"):
                 hidden.pop(what, None)
             hidden["shape"] = shape
-            hidden["processes"] = start(cloud, place_of(cloud, resource), fixed or {})
+            hidden["processes"] = start(place_of(cloud, resource), fixed or {})
             if kept:
                 copying.copy(kept.folder / "in", kept, place_of(cloud, resource))
         for follower in followers:
@@ -50,18 +47,18 @@ def serve(cloud: Cloud, resource: Resource, shape: dict[str, Any], settings: dic
     servers.configure(place_of(cloud, resource), settings)
 
 
-def start(cloud: Cloud, place: Place, fixed: dict[str, str]) -> list[int]:
+def start(place: Place, fixed: dict[str, str]) -> list[int]:
     """Starts empty servers, with the certificate that the address had before. Returns processes."""
     for port in place.ports:
         shutil.rmtree(place.folder / str(port), ignore_errors=True)
-    return servers.start(place, _certificate(cloud, place), fixed)
+    return servers.start(place, fixed)
 
 
 def start_reader(cloud: Cloud, resource: Resource) -> Place:
     """A replica of a server behind an address of its own."""
     place = place_of(cloud, resource, "/reader")
     if not resource.hidden.get("reader"):
-        resource.hidden["reader"] = start(cloud, place, {})
+        resource.hidden["reader"] = start(place, {})
         servers.follow(place, place_of(cloud, resource))
     return place
 
@@ -137,21 +134,10 @@ def _kept(cloud: Cloud, resource: Resource) -> Iterator[Place | None]:
         return
     address = address_of(cloud.folder, f"{resource.id}/kept")
     kept = replace(place, folder=cloud.folder / address, address=address, shards=0, replicas=0)
-    processes = start(cloud, kept, {})
+    processes = start(kept, {})
     try:
         copying.copy(kept.folder / "out", place, kept)
         yield kept
     finally:
         servers.stop(processes)
         shutil.rmtree(kept.folder)
-
-
-def _certificate(cloud: Cloud, place: Place) -> Certified:
-    files = [place.folder / name for name in ("tls.crt", "tls.key", "ca.crt")]
-    if all(file.exists() for file in files):
-        return Certified(*(file.read_text() for file in files))
-    certified = Authority().issue(f"IP:{place.address}", days=_CERTIFICATE_DAYS)
-    # For clients of this machine, who know no authority of a cloud's here.
-    with (cloud.folder / "authorities.pem").open("a") as authorities:
-        authorities.write(certified.authority_pem)
-    return certified

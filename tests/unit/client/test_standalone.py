@@ -191,3 +191,16 @@ def test_tls_is_trusted_by_the_connections_authority_and_by_no_other(connects: C
             connects({**server.connection(1), "ca_pem": certify("DNS:other").authority_pem}, budget=BUDGET).get("key")
         with pytest.raises(redis.ConnectionError, match=r"(?i)certificate"):
             connects({**server.connection(1), "ca_pem": ""}, budget=BUDGET).get("key")
+
+
+@pytest.mark.parametrize("engine", ["redis", "valkey"])
+def test_a_server_with_tls_and_no_login_is_connected_to_once(connects: Connects, engine: str) -> None:
+    """The tickets of TLS are no answer to nobody, for which redis-py connects again and again."""
+    with processes(engine, certify("DNS:a.cache")) as server:
+        server.serve(1)
+        server.ask(1, "ACL", "SETUSER", "default", "nopass")
+        given = {**server.connection(1), "password": None, "auth": "none"}
+        first = connects(given)
+        before = first.info("stats")["total_connections_received"]
+        assert all(connects(given).set("key", "value") for _ in range(20))
+        assert first.info("stats")["total_connections_received"] == before + 20

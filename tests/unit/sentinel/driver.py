@@ -31,14 +31,14 @@ class Shown:
     def __init__(self, pod: str, service: Path) -> None:
         self._pod = pod
         self._service = service
-        self._shown = ""
+        self._shown = ("", 0)
 
     async def show(self, role: str, epoch: int = 0) -> None:
-        if role == self._shown:
+        if (role, epoch) == self._shown:
             return
         if role == MASTER and not self._take(epoch):
             return
-        self._shown = role
+        self._shown = (role, epoch)
         with self._service.with_suffix(".log").open("a") as log:
             log.write(f"{self._pod} {role}\n")
 

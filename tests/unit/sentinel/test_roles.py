@@ -119,3 +119,13 @@ def test_the_service_leads_to_the_master_of_the_latest_epoch_whoever_is_asked_la
     # It is not taken for shown, and so shown when its epoch is the latest.
     run(first.show(MASTER, 3))
     assert run(second.master()) == "cache-0"
+
+
+def test_who_is_the_master_again_is_shown_at_once(cluster: Cluster) -> None:
+    """Its server ended between, so that its agent never showed a replica."""
+    first = Roles("cache", "redis", 6379, OwnPod("cache-0", "uid-0", ["10.0.0.1"]))
+    second = Roles("cache", "redis", 6379, OwnPod("cache-1", "uid-1", ["10.0.0.2"]))
+    run(first.show(MASTER, 1))
+    run(second.show(MASTER, 2))
+    run(first.show(MASTER, 3))
+    assert run(second.master()) == "cache-0"

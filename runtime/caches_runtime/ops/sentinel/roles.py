@@ -52,14 +52,17 @@ class Roles:
         self._group = group
         self._ports = [{"name": port_name, "port": port, "protocol": "TCP"}]
         self._own = own
-        self._shown: str | None = None
+        self._shown: tuple[str, int] | None = None
         self._shown_until = 0.0
         self._showing = asyncio.Lock()
 
     async def show(self, role: str, epoch: int = 0) -> None:
-        """Does nothing when the role was shown a moment ago; somebody may have removed what shows it. The epoch is that of a master."""
+        """Does nothing when that was shown a moment ago; somebody may have removed what shows it.
+
+        The epoch is that of a master: in another one somebody else was shown between.
+        """
         async with self._showing:
-            if role != self._shown or time.monotonic() >= self._shown_until:
+            if (role, epoch) != self._shown or time.monotonic() >= self._shown_until:
                 await self._show(role, epoch)
 
     async def _show(self, role: str, epoch: int) -> None:
@@ -68,8 +71,8 @@ class Roles:
             log.warning("%s was the master in epoch %d, and there is a later one", self._own.name, epoch)
             return
         await self._client.patch(Pod, self._own.name, {"metadata": {"labels": {LABEL: role}}})
-        self._shown, self._shown_until = role, time.monotonic() + _REPEAT_SECONDS
-        if role != before:
+        self._shown, self._shown_until = (role, epoch), time.monotonic() + _REPEAT_SECONDS
+        if self._shown != before:
             log.info("%s is shown as %s", self._own.name, role)
 
     async def master(self) -> str | None:
