@@ -8,7 +8,7 @@ from typing import Any
 from certificates import certify
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
-from clouds.emulator.servers import Place, address_of
+from clouds.emulator.servers import Place, User, address_of
 
 PORT, MEMCACHED_PORT = 6379, 11211
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
@@ -90,13 +90,13 @@ def admit(cloud: Cloud, resource: Resource) -> None:
     """The users of the cache's group; everybody when it has none."""
     inputs = resource.inputs
     groups = inputs.get("userGroupIds") or [inputs[key] for key in ("userGroupId",) if inputs.get(key)]
-    users = [] if not groups else [(user["userName"], _rules(user)) for user in _users(cloud, inputs.get("region"), groups[0])]
+    users = [] if not groups else [_user(resource, user) for user in _users(cloud, inputs.get("region"), groups[0])]
     everywhere = [_place(cloud, resource)]
     if resource.hidden.get("reader"):
         everywhere.append(_place(cloud, resource, address_of(cloud.folder, f"{resource.id}/reader")))
     for place in everywhere:
         # The default user, where the group names none, is off.
-        servers.set_users(place, None, [user for user in users if user[0] != "default"], open_to_all=not groups)
+        servers.set_users(place, None, [user for user in users if user.name != "default"], open_to_all=not groups)
 
 
 def end(cloud: Cloud, resource: Resource) -> None:
@@ -112,10 +112,14 @@ def _users(cloud: Cloud, region: Any, group_id: str) -> list[dict[str, Any]]:
     return [user.inputs for user in found if user is not None]
 
 
-def _rules(user: dict[str, Any]) -> str:
+def _user(cache: Resource, user: dict[str, Any]) -> User:
     mode = user.get("authenticationMode") or {}
-    passwords = " ".join(f">{password}" for password in mode.get("passwords") or [])
-    return f"{'resetpass ' if passwords else ''}{passwords} {user['accessString']}"
+    if mode.get("type") == "iam":
+        region, _, name = cache.id.split("/")
+        wanted = {"cache": name.lower(), "region": region, "serverless": cache.token == SERVERLESS}
+        return User(user["userName"], user["accessString"], {"by": "iam", **wanted})
+    passwords = [f">{password}" for password in mode.get("passwords") or []]
+    return User(user["userName"], " ".join([*(passwords or ["nopass"]), user["accessString"]]))
 
 
 def _serve(cloud: Cloud, resource: Resource, engine: str, *, tls: bool, shards: int, replicas: int) -> None:
@@ -140,7 +144,8 @@ def _start(cloud: Cloud, place: Place) -> list[int]:
 
 def _place(cloud: Cloud, resource: Resource, address: str = "") -> Place:
     address = address or address_of(cloud.folder, resource.id)
-    return Place(cloud.folder / address, address, admin_password=resource.hidden["admin_password"], **resource.hidden["shape"])
+    hidden = resource.hidden
+    return Place(cloud.folder / address, address, resource_type=resource.token, admin_password=hidden["admin_password"], **hidden["shape"])
 
 
 def _reader(cloud: Cloud, resource: Resource) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from certificates import certify
 from clouds.emulator import azure_geo, servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
-from clouds.emulator.servers import Place
+from clouds.emulator.servers import Place, User
 
 ENTERPRISE_PORT = 10_000
 CLASSIC_PORT = 6380
@@ -125,9 +125,8 @@ def _place(cloud: Cloud, resource: Resource) -> Place:
     # A database's address is that of its machines.
     machines = resource.id.partition("/databases/")[0]
     address = servers.address_of(cloud.folder, machines)
-    shape = resource.hidden["shape"]
-    password = resource.hidden["admin_password"]
-    return Place(cloud.folder / address, address, shape["port"], shape["tls"], password, shards=shape["shards"])
+    hidden = resource.hidden
+    return Place(cloud.folder / address, address, resource_type=resource.token, admin_password=hidden["admin_password"], **hidden["shape"])
 
 
 def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, gone: bool = False) -> None:
@@ -141,13 +140,14 @@ def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, go
     servers.set_users(_place(cloud, cache), key, users)
 
 
-def _user(cloud: Cloud, cache: Resource, assignment: Resource) -> tuple[str, str]:
+def _user(cloud: Cloud, cache: Resource, assignment: Resource) -> User:
     inputs = assignment.inputs
+    by = {"by": "entra", "cloud": str(cloud.folder)}
     if user := inputs.get("user"):
-        return user["objectId"], _EVERYTHING
+        return User(user["objectId"], _EVERYTHING, by)
     policy = inputs["accessPolicyName"]
     own = cloud.read(f"{cache.id}/accessPolicies/{policy}")
-    return inputs["objectId"], f"{own.inputs['permissions']} +auth +hello" if own else _BUILT_IN[policy]
+    return User(inputs["objectId"], f"{own.inputs['permissions']} +auth +hello" if own else _BUILT_IN[policy], by)
 
 
 def _cache_of(cloud: Cloud, assignment: Resource) -> Resource:

@@ -108,8 +108,8 @@ def _serve(
 
 def _place(cloud: Cloud, resource: Resource, address: str = "") -> Place:
     address = address or address_of(cloud.folder, resource.id)
-    shape = resource.hidden["shape"]
-    return Place(cloud.folder / address, address, admin_password=resource.hidden["admin_password"], **shape)
+    hidden = resource.hidden
+    return Place(cloud.folder / address, address, resource_type=resource.token, admin_password=hidden["admin_password"], **hidden["shape"])
 
 
 def _reader(cloud: Cloud, resource: Resource, engine: str, port: int, *, tls: bool) -> str:
