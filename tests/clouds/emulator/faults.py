@@ -13,7 +13,7 @@ KINDS = {
     "quota": "nothing more can be made",
     "slow": "the API answers late, by --milliseconds",
     "half-made": "what is made is there, and does not become ready",
-    "slow-servers": "servers answer late, by --milliseconds or a little more",
+    "slow-servers": "servers answer clients late, by at least --milliseconds",
     "hung": "servers that run now hang: they take connections and answer nothing",
 }
 # As each vendor says it; other clouds say it as Google does.
