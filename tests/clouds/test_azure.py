@@ -11,6 +11,7 @@ import pytest
 import redis
 from caches_runtime.client.connect import connect
 from clouds.emulated import Emulated
+from clouds.emulator import entra
 from clouds.emulator.azure_network import SUBSCRIPTION
 from common.waiting import until
 
@@ -131,8 +132,8 @@ def test_who_logs_in_by_entra_and_a_create_that_fails_half_way(trusting: Emulate
     assert (known["auth"], known["cache_name"]) == ("entra", "sessions")
 
     def logged_in(user: str) -> bool:
-        authorities = str(stack.cloud / "authorities.pem")
-        with redis.Redis(known["host"], known["port"], username=user, password="a-token", ssl=True, ssl_ca_certs=authorities) as client:
+        authorities, token = str(stack.cloud / "authorities.pem"), entra.token_for(stack.cloud, user)
+        with redis.Redis(known["host"], known["port"], username=user, password=token, ssl=True, ssl_ca_certs=authorities) as client:
             return bool(client.ping())
 
     assert logged_in(PERSON)

@@ -27,7 +27,7 @@ _CLOUDS = ("aws", "azure", "gcp")
 
 def main() -> int:
     """Runs one command; the process's exit code."""
-    faults = "\n".join(f"  {kind:10} {what}" for kind, what in KINDS.items())
+    faults = "\n".join(f"  {kind:12} {what}" for kind, what in KINDS.items())
     parser = argparse.ArgumentParser(
         prog="python -m clouds.emulator",
         description=__doc__,
@@ -63,7 +63,7 @@ def main() -> int:
 def _list(_: argparse.Namespace, cloud: Cloud) -> None:
     """show what there is in it, and its faults"""
     rows = [(each.token, each.id, str(len(each.processes) or "-")) for each in cloud.everything()]
-    print(table(rows, header=("TYPE", "ID", "SERVERS")), end="\n\n")
+    print(table(rows, header=("TYPE", "ID", "PROCESSES")), end="\n\n")
     faults = [(each.kind, each.token or "all", "once" if each.once else "until it is cleared") for each in cloud.faults.all()]
     print(table(faults, header=("FAULT", "TYPE", "HOW LONG")) if faults else "no faults")
 
@@ -72,11 +72,13 @@ def _set(arguments: argparse.Namespace, cloud: Cloud) -> None:
     """give it a fault"""
     if arguments.milliseconds < 1:
         raise Failure(f"--milliseconds={arguments.milliseconds}: must be at least 1")
+    if arguments.once and arguments.fault in ("hung", "slow-servers"):
+        raise Failure(f"--once: servers are {arguments.fault.partition('-')[0]} until that is cleared")
     if arguments.fault == "hung":
-        if arguments.once:
-            raise Failure("--once: servers hang until that is cleared")
         hang(process for each in cloud.everything() if arguments.type in (None, each.token) for process in each.processes)
-    cloud.faults.set(Fault(arguments.fault, arguments.type, arguments.once, arguments.milliseconds if arguments.fault == "slow" else 0))
+    cloud.faults.set(
+        Fault(arguments.fault, arguments.type, arguments.once, arguments.milliseconds if arguments.fault.startswith("slow") else 0)
+    )
 
 
 def _clear(arguments: argparse.Namespace, cloud: Cloud) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
-from clouds.emulator.servers import address_of
+from clouds.emulator.servers import User, address_of
 from clouds.emulator.serving import end, follow, only_read, place_of, serve, start_reader
 
 PORT, MEMCACHED_PORT = 6379, 11211
@@ -132,9 +132,9 @@ def admit(cloud: Cloud, resource: Resource) -> None:
     """The users of the cache's group; everybody when it has none."""
     inputs = resource.inputs
     groups = inputs.get("userGroupIds") or [inputs[key] for key in ("userGroupId",) if inputs.get(key)]
-    users = [] if not groups else [(user["userName"], _rules(user)) for user in _users(cloud, inputs.get("region"), groups[0])]
+    users = [] if not groups else [_user(resource, user) for user in _users(cloud, inputs.get("region"), groups[0])]
     # The default user, where the group names none, is off.
-    users = [user for user in users if user[0] != "default"]
+    users = [user for user in users if user.name != "default"]
     for part in ("", *(["/reader"] if resource.hidden.get("reader") else [])):
         servers.set_users(place_of(cloud, resource, part), None, users, open_to_all=not groups, only_read=only_read(resource))
 
@@ -147,10 +147,14 @@ def _users(cloud: Cloud, region: Any, group_id: str) -> list[dict[str, Any]]:
     return [user.inputs for user in found if user is not None]
 
 
-def _rules(user: dict[str, Any]) -> str:
+def _user(cache: Resource, user: dict[str, Any]) -> User:
     mode = user.get("authenticationMode") or {}
-    passwords = " ".join(f">{password}" for password in mode.get("passwords") or [])
-    return f"{'resetpass ' if passwords else ''}{passwords} {user['accessString']}"
+    if mode.get("type") == "iam":
+        region, _, name = cache.id.split("/")
+        wanted = {"cache": name.lower(), "region": region, "serverless": cache.token == SERVERLESS}
+        return User(user["userName"], user["accessString"], {"by": "iam", **wanted})
+    passwords = [f">{password}" for password in mode.get("passwords") or []]
+    return User(user["userName"], " ".join([*(passwords or ["nopass"]), user["accessString"]]))
 
 
 def _settings(cloud: Cloud, group: str | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from clouds.emulator import copying, servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
+from clouds.emulator.servers import User
 from clouds.emulator.serving import end, follow, only_read, place_of, serve
 
 ENTERPRISE_PORT = 10_000
@@ -131,13 +132,14 @@ def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, go
     servers.set_users(place_of(cloud, cache), key, users, only_read=only_read(cache))
 
 
-def _user(cloud: Cloud, cache: Resource, assignment: Resource) -> tuple[str, str]:
+def _user(cloud: Cloud, cache: Resource, assignment: Resource) -> User:
     inputs = assignment.inputs
+    by = {"by": "entra", "cloud": str(cloud.folder)}
     if user := inputs.get("user"):
-        return user["objectId"], _EVERYTHING
+        return User(user["objectId"], _EVERYTHING, by)
     policy = inputs["accessPolicyName"]
     own = cloud.read(f"{cache.id}/accessPolicies/{policy}")
-    return inputs["objectId"], f"{own.inputs['permissions']} +auth +hello" if own else _BUILT_IN[policy]
+    return User(inputs["objectId"], f"{own.inputs['permissions']} +auth +hello" if own else _BUILT_IN[policy], by)
 
 
 def _cache_of(cloud: Cloud, assignment: Resource) -> Resource:

@@ -19,7 +19,8 @@ def place_of(cloud: Cloud, resource: Resource, part: str = "") -> Place:
     """Where a cache serves; `part`: what of it has an address of its own."""
     # At Azure a database's address is that of its machines.
     address = address_of(cloud.folder, resource.id.partition("/databases/")[0] + part)
-    return Place(cloud.folder / address, address, admin_password=resource.hidden["admin_password"], **resource.hidden["shape"])
+    hidden = resource.hidden
+    return Place(cloud.folder / address, address, resource_type=resource.token, admin_password=hidden["admin_password"], **hidden["shape"])
 
 
 def serve(cloud: Cloud, resource: Resource, shape: dict[str, Any], settings: dict[str, str], fixed: dict[str, str] | None = None) -> None:
