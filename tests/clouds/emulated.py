@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from caches_runtime.client import BudgetSpentError
 from clouds.emulator.client import open_client
 from clouds.emulator.cloud import Cloud
 from clouds.emulator.faults import Fault, Faults
 from common import paths
+from common.waiting import until
 from driver.clouds import CLOUDS
 from engine.program import Program
+from redis.exceptions import NoPermissionError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "emulator" / "bin"
@@ -63,6 +68,16 @@ class Emulated(Program):
         with self.client(name, budget=10) as client:
             client.set("greeting", b"hello")
             return bool(client.get("greeting") == b"hello")
+
+    def follows(self, copy: str, primary: str) -> bool:
+        """Whether a cache has what is written in another one, and is only read."""
+        with self.client(primary, budget=10) as written, self.client(copy, budget=10) as read:
+            value = secrets.token_bytes()
+            written.set("copied", value)
+            came = until(lambda: read.get("copied") == value, 60)
+            with pytest.raises((BudgetSpentError, NoPermissionError), match=r"ReadOnlyError|no permissions"):
+                read.set("copied", b"other")
+            return came
 
     def planned(self, token: str) -> str:
         """What a preview would do with the one resource of a type."""

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from clouds.emulated import Emulated
-from common.waiting import until
-from redis.exceptions import NoPermissionError
 
 pytestmark = pytest.mark.engine
 
@@ -140,16 +138,12 @@ def test_a_clusters_copy_in_another_region_follows_until_it_is_detached(stack: E
     copy = {**plain, "region": "us-central1", "gcp_replication_role": "secondary", "gcp_primary": stack.only(VALKEY)["id"]}
     stack.configure(memorystore={"primary": primary, "copy": copy})
     stack.up()
-    with stack.client("primary", budget=10) as writing, stack.client("copy", budget=10) as following:
-        writing.set("greeting", b"hello")
-        assert until(lambda: following.get("greeting") == b"hello", 60)
-        with pytest.raises(NoPermissionError):
-            following.set("greeting", b"other")
+    assert stack.follows("copy", "primary")
     detached = {**plain, "region": "us-central1", "shards": 3, "gcp_replication_role": "detached"}
     stack.configure(memorystore={"primary": primary, "copy": detached})
     stack.up()
     with stack.client("copy", budget=10) as alone:
-        assert alone.get("greeting") == b"hello"
+        assert alone.get("copied") is not None
     assert stack.works("copy")
     stack.destroy()
     assert stack.resources() == {}
