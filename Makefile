@@ -54,8 +54,8 @@ test-cluster: environment ## Test on the real embedded cluster
 test-faults: environment ## Test every fault and alert, also those that take long
 	$(PYTEST) tests/cluster/faults
 
-test-long: environment ## Test properties by many more random programs than make test
-	$(PYTEST) tests/unit -m long --numprocesses 2 --dist loadfile
+test-long: environment ## Test what takes long: properties by many more random programs than make test, tokens that end
+	$(PYTEST) tests/unit tests/clouds -m long --numprocesses 2 --dist loadfile
 
 lint: environment ## Check style, types, shell scripts and workflows
 	@tools/lint

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from caches_runtime.client import BudgetSpentError
 from clouds.emulator.client import open_client
 from clouds.emulator.cloud import Cloud
 from clouds.emulator.faults import Fault, Faults
 from common import paths
+from common.waiting import until
 from driver.clouds import CLOUDS
 from engine.program import Program
+from redis.exceptions import NoPermissionError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "emulator" / "bin"
@@ -61,6 +69,16 @@ class Emulated(Program):
             client.set("greeting", b"hello")
             return bool(client.get("greeting") == b"hello")
 
+    def follows(self, copy: str, primary: str) -> bool:
+        """Whether a cache has what is written in another one, and is only read."""
+        with self.client(primary, budget=10) as written, self.client(copy, budget=10) as read:
+            value = secrets.token_bytes()
+            written.set("copied", value)
+            came = until(lambda: read.get("copied") == value, 60)
+            with pytest.raises((BudgetSpentError, NoPermissionError), match=r"ReadOnlyError|no permissions"):
+                read.set("copied", b"other")
+            return came
+
     def planned(self, token: str) -> str:
         """What a preview would do with the one resource of a type."""
         steps = json.loads(self.preview("--json").stdout)["steps"]
@@ -71,6 +89,12 @@ class Emulated(Program):
         """The one resource of a type that is in the cloud."""
         [found] = [each for each in self.resources().values() if each["token"] == token]
         return dict(found)
+
+    def command(self, *words: str) -> str:
+        """What a command of the emulator says that a person types."""
+        variables = {**os.environ, "CACHES_EMULATOR": str(self.cloud.parent), "PYTHONPATH": str(CHECKOUT / "tests")}
+        command = [sys.executable, "-m", "clouds.emulator", self.cloud.name, *words]
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stderr
 
     def end(self) -> None:
         """Ends every server that is left."""

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches_runtime.client import BudgetSpentError
 from clouds.emulated import Emulated
 from clouds.emulator.aws_around import SECRET, SECRET_VERSION
-from clouds.emulator.aws_caches import GROUP
+from clouds.emulator.aws_caches import GLOBAL, GROUP
 from clouds.emulator.aws_kinds import INVOKES, KINDS
 from clouds.emulator.client import open_client
 from clouds.emulator.cloud import Cloud
-from common.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -52,7 +50,13 @@ def test_from_nothing_to_nothing(stack: Emulated) -> None:
     stack.configure(elasticache=caches)
     assert password not in stack.up().stdout
     assert stack.outputs()["connections"]["carts"]["password"] != password
-    assert stack.works("carts")
+    with stack.client("carts", budget=10) as before:
+        before.set("cart", b"full")
+    caches["carts"]["engine"] = "valkey"
+    stack.configure(elasticache=caches)
+    assert "ReplicationGroup carts updated" in stack.up().stdout
+    with stack.client("carts", budget=10) as after:
+        assert after.get("cart") == b"full"
 
     stack.destroy()
     assert stack.resources() == {}
@@ -161,11 +165,34 @@ def test_a_cache_of_another_region_follows_and_is_only_read(stack: Emulated) -> 
         elasticache={"primary": {**large, "region": REGION, "aws_global_datastore": True}, "copy": copy},
     )
     stack.up()
-    with stack.client("primary", budget=10) as primary, stack.client("copy", budget=10) as following:
-        primary.set("greeting", b"hello")
-        assert until(lambda: following.get("greeting") == b"hello", 30)
-        with pytest.raises(BudgetSpentError, match="ReadOnlyError"):
-            following.set("greeting", b"other")
+    assert stack.follows("copy", "primary")
     stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert stack.resources() == {}
+
+
+def test_a_copy_of_a_cluster_is_promoted_and_the_primary_follows_it(stack: Emulated) -> None:
+    member = {"auth": "none", "aws_final_backup": False, "purpose": "cache", "shards": 2}
+    primary = {**member, "region": REGION, "aws_node_type": "cache.m7g.large", "aws_global_datastore": True}
+    copy = {**member, "region": "us-west-2", "aws_primary": "primary"}
+    stack.configure(
+        network={"shop": {"region": REGION}, "shop-west": {"region": "us-west-2"}},
+        elasticache={"primary": primary, "copy": copy},
+    )
+    stack.up()
+    assert stack.follows("copy", "primary")
+    assert "us-west-2/replicationgroup/copy takes writes now" in stack.command("promote", "us-west-2/replicationgroup/copy")
+    assert stack.follows("primary", "copy")
+    # What has changed is noted, and undone by nothing.
+    stack.preview("--expect-no-changes")
+    stack.refresh()
+    assert stack.only(GLOBAL)["outputs"]["primaryReplicationGroupId"] == "us-west-2/replicationgroup/copy"
+    stack.preview("--expect-no-changes")
+    stack.command("promote", "us-east-1/replicationgroup/primary")
+    # Another primary is another datastore, with other copies.
+    stack.configure(elasticache={"primary": {**primary, "aws_kms_key": "arn:aws:kms:us-east-1:1:key/a"}, "copy": copy})
+    stack.up()
+    assert stack.only(GLOBAL)["outputs"]["primaryReplicationGroupId"] == "us-east-1/replicationgroup/primary"
+    assert stack.follows("copy", "primary")
     stack.destroy()
     assert stack.resources() == {}

@@ -11,6 +11,7 @@ import pytest
 import redis
 from caches_runtime.client.connect import connect
 from clouds.emulated import Emulated
+from clouds.emulator import entra
 from clouds.emulator.azure_network import SUBSCRIPTION
 from common.waiting import until
 
@@ -131,8 +132,8 @@ def test_who_logs_in_by_entra_and_a_create_that_fails_half_way(trusting: Emulate
     assert (known["auth"], known["cache_name"]) == ("entra", "sessions")
 
     def logged_in(user: str) -> bool:
-        authorities = str(stack.cloud / "authorities.pem")
-        with redis.Redis(known["host"], known["port"], username=user, password="a-token", ssl=True, ssl_ca_certs=authorities) as client:
+        authorities, token = str(stack.cloud / "authorities.pem"), entra.token_for(stack.cloud, user)
+        with redis.Redis(known["host"], known["port"], username=user, password=token, ssl=True, ssl_ca_certs=authorities) as client:
             return bool(client.ping())
 
     assert logged_in(PERSON)
@@ -176,6 +177,29 @@ def test_the_older_service_says_that_it_retires(trusting: Emulated) -> None:
     assert "azure_cache_tier: 'premium' can't become 'standard'" in stack.preview(succeeds=False).stdout
     client.close()
     stack.configure(cache_for_redis={"carts": durable})
+    stack.destroy()
+    assert stack.resources() == {}
+
+
+def test_a_linked_cluster_is_only_read_until_it_is_unlinked(trusting: Emulated) -> None:
+    stack = trusting
+    member: dict[str, Any] = {"azure_cache_tier": "premium", "auth": "password", "azure_public_access": True, "shards": 2}
+    stack.configure(cache_for_redis={"there": {**member, "region": "westus"}})
+    stack.up()
+    link = {"azure_secondary_id": stack.only("azure-native:redis:Redis")["id"], "azure_secondary_region": "westus"}
+    stack.configure(cache_for_redis={"here": {**member, **link}, "there": {**member, "region": "westus"}})
+    stack.up()
+    here, there = (connect(connection(stack, name)) for name in ("here", "there"))
+    here.set("from", "here")
+    assert until(lambda: there.get("from") == b"here", 60)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        there.set("from", "there")
+    stack.configure(cache_for_redis={"here": member, "there": {**member, "region": "westus"}})
+    stack.up()
+    assert there.get("from") == b"here"
+    there.set("from", "there")
+    here.close()
+    there.close()
     stack.destroy()
     assert stack.resources() == {}
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import redis
+from caches_runtime.client import BudgetSpentError
+from caches_runtime.client.connect import connect
 from clouds.emulated import Emulated
 from clouds.emulator.cloud import Cloud, HalfMadeError, Resource
 from clouds.emulator.faults import Fault, FaultError
@@ -21,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 NETWORK, REDIS = "gcp:compute/network:Network", "gcp:redis/instance:Instance"
+VALKEY = "gcp:memorystore/instance:Instance"
 WHERE = "projects/shop/global/networks/main"
 CACHE: dict[str, Any] = {"name": "cache", "region": "europe-west1", "memorySizeGb": 1, "tier": "BASIC", "authEnabled": True}
 
@@ -116,6 +119,26 @@ def test_servers_hang_until_that_is_cleared_and_are_made_anew_when_they_were_los
     assert not cloud.folder.exists()
 
 
+def test_servers_are_slow_until_that_is_cleared(cloud: Cloud) -> None:
+    cloud.create(NETWORK, {"name": "main"})
+    made = cloud.create(REDIS, {**CACHE, "authorizedNetwork": WHERE})
+    outputs = made.outputs
+    where = {"host": outputs["host"], "port": outputs["port"], "password": outputs["authString"], "tls": False}
+    with connect({"engine": "redis", "mode": "standalone", "provider": "gcp", **where}, budget=2) as cache:
+        # Of another type of resource.
+        assert command(cloud, "set", "slow-servers", "--milliseconds", "60000", "--type", VALKEY).returncode == 0
+        assert cache.set("key", "value")
+        assert command(cloud, "set", "slow-servers", "--milliseconds", "60000", "--type", REDIS).returncode == 0
+        with pytest.raises(BudgetSpentError):
+            cache.get("key")
+        assert command(cloud, "clear", "slow-servers").returncode == 0
+        assert cache.get("key") == b"value"
+        assert command(cloud, "set", "slow-servers", "--milliseconds", "500").returncode == 0
+        began = time.monotonic()
+        assert cache.get("key") == b"value"
+        assert time.monotonic() - began >= 0.5
+
+
 def test_what_is_half_made_is_there(cloud: Cloud) -> None:
     cloud.faults.set(Fault("half-made", NETWORK))
     with pytest.raises(HalfMadeError, match="did not become ready"):
@@ -127,8 +150,10 @@ def test_what_is_half_made_is_there(cloud: Cloud) -> None:
     ("words", "message"),
     [
         (["set", "slow", "--milliseconds", "0"], "error: --milliseconds=0: must be at least 1"),
-        (["set", "hung", "--once"], "error: --once: servers hang until that is cleared"),
+        (["set", "hung", "--once"], "error: --once: servers are hung until that is cleared"),
+        (["set", "slow-servers", "--once"], "error: --once: servers are slow until that is cleared"),
         (["set", "nope"], "invalid choice: 'nope'"),
+        (["promote", "x"], "error: promote: gcp has resources for that"),
         (["prove"], "error: not every cache serves"),
     ],
 )

@@ -125,10 +125,12 @@ def _make_logs(plan: Plan, opts: pulumi.ResourceOptions) -> list[dict[str, Any]]
 def _make_global(plan: Plan, group: aws.elasticache.ReplicationGroup, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     made = aws.elasticache.GlobalReplicationGroup(
         f"{plan.name}-global",
-        global_replication_group_id_suffix=plan.name,
+        # Known when the group is, so that another group is another datastore, and what follows it is removed before.
+        global_replication_group_id_suffix=group.id.apply(lambda _: plan.name),
         primary_replication_group_id=group.id,
         region=plan.region,
-        opts=opts,
+        # Once another group is promoted, a refresh finds that one here: no reason to replace the datastore and what follows.
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["primaryReplicationGroupId"])),
     )
     return made.global_replication_group_id
 

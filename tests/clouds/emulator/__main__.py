@@ -13,8 +13,9 @@ from pathlib import Path
 _CHECKOUT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(_CHECKOUT / "tests"), str(_CHECKOUT / "tools"), str(_CHECKOUT / "components")]
 
-from clouds.emulator.client import open_client  # noqa: E402 # found by the line above
-from clouds.emulator.cloud import Cloud  # noqa: E402
+from clouds.emulator import aws_caches  # noqa: E402 # found by the line above
+from clouds.emulator.client import open_client  # noqa: E402
+from clouds.emulator.cloud import Cloud, ConflictError  # noqa: E402
 from clouds.emulator.faults import KINDS, Fault  # noqa: E402
 from clouds.emulator.servers import hang, resume  # noqa: E402
 from common import paths  # noqa: E402
@@ -26,7 +27,7 @@ _CLOUDS = ("aws", "azure", "gcp")
 
 def main() -> int:
     """Runs one command; the process's exit code."""
-    faults = "\n".join(f"  {kind:10} {what}" for kind, what in KINDS.items())
+    faults = "\n".join(f"  {kind:12} {what}" for kind, what in KINDS.items())
     parser = argparse.ArgumentParser(
         prog="python -m clouds.emulator",
         description=__doc__,
@@ -35,7 +36,7 @@ def main() -> int:
     )
     parser.add_argument("cloud", choices=_CLOUDS, help="which")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (_list, _set, _clear, _start, _down, _prove):
+    for run in (_list, _set, _clear, _start, _promote, _down, _prove):
         command = commands.add_parser(run.__name__.strip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is _set:
@@ -43,6 +44,8 @@ def main() -> int:
             command.add_argument("--type", help="only of this type of resource, such as gcp:redis/instance:Instance (default: all)")
             command.add_argument("--once", action="store_true", help="ends with its first effect")
             command.add_argument("--milliseconds", type=int, default=1000, help="how late (default: 1000)")
+        if run is _promote:
+            command.add_argument("group", help="ID of one that follows, as `list` says it")
         if run is _clear:
             command.add_argument("fault", nargs="?", choices=KINDS, help="which (default: all)")
     arguments = parser.parse_args()
@@ -60,7 +63,7 @@ def main() -> int:
 def _list(_: argparse.Namespace, cloud: Cloud) -> None:
     """show what there is in it, and its faults"""
     rows = [(each.token, each.id, str(len(each.processes) or "-")) for each in cloud.everything()]
-    print(table(rows, header=("TYPE", "ID", "SERVERS")), end="\n\n")
+    print(table(rows, header=("TYPE", "ID", "PROCESSES")), end="\n\n")
     faults = [(each.kind, each.token or "all", "once" if each.once else "until it is cleared") for each in cloud.faults.all()]
     print(table(faults, header=("FAULT", "TYPE", "HOW LONG")) if faults else "no faults")
 
@@ -69,11 +72,13 @@ def _set(arguments: argparse.Namespace, cloud: Cloud) -> None:
     """give it a fault"""
     if arguments.milliseconds < 1:
         raise Failure(f"--milliseconds={arguments.milliseconds}: must be at least 1")
+    if arguments.once and arguments.fault in ("hung", "slow-servers"):
+        raise Failure(f"--once: servers are {arguments.fault.partition('-')[0]} until that is cleared")
     if arguments.fault == "hung":
-        if arguments.once:
-            raise Failure("--once: servers hang until that is cleared")
         hang(process for each in cloud.everything() if arguments.type in (None, each.token) for process in each.processes)
-    cloud.faults.set(Fault(arguments.fault, arguments.type, arguments.once, arguments.milliseconds if arguments.fault == "slow" else 0))
+    cloud.faults.set(
+        Fault(arguments.fault, arguments.type, arguments.once, arguments.milliseconds if arguments.fault.startswith("slow") else 0)
+    )
 
 
 def _clear(arguments: argparse.Namespace, cloud: Cloud) -> None:
@@ -88,6 +93,17 @@ def _start(_: argparse.Namespace, cloud: Cloud) -> None:
     rootfs.folder()
     for resource_id in cloud.revive():
         say(f"{resource_id}: its servers were gone, and have been started empty")
+
+
+def _promote(arguments: argparse.Namespace, cloud: Cloud) -> None:
+    """make a group of ElastiCache the primary of its global datastore; the one before follows it"""
+    if arguments.cloud != "aws":
+        raise Failure(f"promote: {arguments.cloud} has resources for that (docs/emulated-clouds.md), only aws has none")
+    try:
+        before = aws_caches.promote(cloud, arguments.group)
+    except ConflictError as refused:
+        raise Failure(str(refused)) from None
+    say(f"{arguments.group} takes writes now, and {before} follows it")
 
 
 def _down(_: argparse.Namespace, cloud: Cloud) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
-from clouds.emulator.servers import Place, address_of
+from clouds.emulator.servers import User, address_of
+from clouds.emulator.serving import end, follow, only_read, place_of, serve, start_reader
 
 PORT, MEMCACHED_PORT = 6379, 11211
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
@@ -20,30 +20,69 @@ PARAMETERS = "aws:elasticache/parameterGroup:ParameterGroup"
 
 def make_group(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a replication group; one that joins a global datastore follows its primary."""
-    inputs = resource.inputs
-    own = inputs
+    inputs, hidden = resource.inputs, resource.hidden
     primary = None
-    if joined := inputs.get("globalReplicationGroupId"):
+    if (joined := inputs.get("globalReplicationGroupId")) and "inherited" not in hidden:
         primary = _primary_of(cloud, joined)
-        own = {**primary.inputs, **{key: value for key, value in inputs.items() if value is not None}}
-    shards = own.get("numNodeGroups") or 0
-    replicas = (own.get("replicasPerNodeGroup") if shards else (own.get("numCacheClusters") or 1) - 1) or 0
-    tls = bool(own.get("transitEncryptionEnabled"))
+        hidden["inherited"] = own(primary)
+    told = own(resource)
+    shards = told.get("numNodeGroups") or 0
+    replicas = (told.get("replicasPerNodeGroup") if shards else (told.get("numCacheClusters") or 1) - 1) or 0
     # More than one replica would only be more processes.
-    _serve(cloud, resource, own["engine"], tls=tls, shards=shards, replicas=min(replicas, 1) if shards else 0)
-    servers.configure(_place(cloud, resource), _settings(cloud, own.get("parameterGroupName")))
-    readers = [] if shards or not replicas else [_reader(cloud, resource)]
+    nodes = {"shards": shards, "replicas": min(replicas, 1) if shards else 0}
+    shape = {"engine": told["engine"], "port": PORT, "tls": bool(told.get("transitEncryptionEnabled")), **nodes}
+    serve(cloud, resource, shape, _settings(cloud, told.get("parameterGroupName")))
+    if primary:
+        follow(cloud, resource, primary)
+    readers = [] if shards or not replicas else [start_reader(cloud, resource).address]
     admit(cloud, resource)
     host = address_of(cloud.folder, resource.id)
     endpoints = {"configurationEndpointAddress": host} if shards else {"primaryEndpointAddress": host}
     resource.outputs = {**inputs, "arn": f"arn:aws:elasticache:{inputs.get('region')}:replicationgroup:{resource.id}", **endpoints}
     if not shards:
         resource.outputs["readerEndpointAddress"] = readers[0] if readers else host
-    if primary is not None and not resource.hidden.get("follows"):
-        if shards:
-            raise ConflictError("globalReplicationGroupId: clusters are not replicated across regions by the emulator")
-        servers.follow(_place(cloud, resource), _place(cloud, primary))
-        resource.hidden["follows"] = primary.id
+
+
+def end_group(cloud: Cloud, resource: Resource) -> None:
+    """Ends its servers, unless others follow them."""
+    for datastore in cloud.all(GLOBAL):
+        if _primary_of(cloud, _global_id(datastore)).id == resource.id:
+            raise ConflictError(f"InvalidReplicationGroupState: {resource.id} is the primary of {datastore.id}")
+    end(cloud, resource)
+
+
+def end_global(cloud: Cloud, resource: Resource) -> None:
+    """Forgets it, unless there are others than the primary in it."""
+    if members := [each.id for each in cloud.all(GROUP) if each.hidden.get("follows") == _primary_of(cloud, _global_id(resource)).id]:
+        raise ConflictError(f"InvalidGlobalReplicationGroupState: {', '.join(members)} are in {resource.id}")
+
+
+def promote(cloud: Cloud, group_id: str) -> str:
+    """Makes a group the primary of its global datastore, as FailoverGlobalReplicationGroup does. Returns the one before, which follows."""
+    group = cloud.read(group_id)
+    primary = cloud.read(group.hidden["follows"]) if group and group.hidden.get("follows") else None
+    if group is None or primary is None:
+        following = [each.id for each in cloud.all(GROUP) if each.hidden.get("follows")]
+        raise ConflictError(f"{group_id} follows none, only {', '.join(following) or 'nothing'} does")
+    [datastore] = [each for each in cloud.all(GLOBAL) if _primary_of(cloud, _global_id(each)).id == primary.id]
+    others = [primary, *(each for each in cloud.all(GROUP) if each.hidden.get("follows") == primary.id and each.id != group.id)]
+    follow(cloud, group, None)
+    for other in others:
+        follow(cloud, other, group)
+    # What a refresh finds.
+    for known in (datastore.inputs, datastore.outputs):
+        known["primaryReplicationGroupId"] = group.id
+    cloud.save(datastore)
+    for member in (group, *others):
+        cloud.save(member)
+        if servers.run(member.hidden["processes"]):
+            admit(cloud, member)
+    return primary.id
+
+
+def own(resource: Resource) -> dict[str, Any]:
+    """What a group is: its inputs, and what it had from its primary when it joined that."""
+    return {**resource.hidden.get("inherited", {}), **{key: value for key, value in resource.inputs.items() if value is not None}}
 
 
 def make_serverless(cloud: Cloud, resource: Resource) -> None:
@@ -54,7 +93,7 @@ def make_serverless(cloud: Cloud, resource: Resource) -> None:
         port = MEMCACHED_PORT
         _run_memcached(cloud, resource, [address_of(cloud.folder, resource.id)], tls=True)
     else:
-        _serve(cloud, resource, engine, tls=True, shards=1, replicas=0)
+        serve(cloud, resource, {"engine": engine, "port": PORT, "tls": True, "shards": 1}, {})
         admit(cloud, resource)
     endpoint = {"address": address_of(cloud.folder, resource.id), "port": port}
     resource.outputs = {**resource.inputs, "status": "available", "endpoints": [endpoint], "readerEndpoints": [endpoint]}
@@ -77,7 +116,7 @@ def _run_memcached(cloud: Cloud, resource: Resource, addresses: list[str], *, tl
 
 def make_global(cloud: Cloud, resource: Resource) -> None:
     """Notes what it is called."""
-    resource.outputs = {**resource.inputs, "globalReplicationGroupId": resource.id.rpartition("/")[2]}
+    resource.outputs = {**resource.inputs, "globalReplicationGroupId": _global_id(resource)}
 
 
 def make_login(cloud: Cloud, resource: Resource) -> None:
@@ -93,18 +132,11 @@ def admit(cloud: Cloud, resource: Resource) -> None:
     """The users of the cache's group; everybody when it has none."""
     inputs = resource.inputs
     groups = inputs.get("userGroupIds") or [inputs[key] for key in ("userGroupId",) if inputs.get(key)]
-    users = [] if not groups else [(user["userName"], _rules(user)) for user in _users(cloud, inputs.get("region"), groups[0])]
-    everywhere = [_place(cloud, resource)]
-    if resource.hidden.get("reader"):
-        everywhere.append(_place(cloud, resource, address_of(cloud.folder, f"{resource.id}/reader")))
-    for place in everywhere:
-        # The default user, where the group names none, is off.
-        servers.set_users(place, None, [user for user in users if user[0] != "default"], open_to_all=not groups)
-
-
-def end(cloud: Cloud, resource: Resource) -> None:
-    """Ends a cache's servers."""
-    servers.stop([*resource.hidden.get("processes", []), *resource.hidden.get("reader", [])])
+    users = [] if not groups else [_user(resource, user) for user in _users(cloud, inputs.get("region"), groups[0])]
+    # The default user, where the group names none, is off.
+    users = [user for user in users if user.name != "default"]
+    for part in ("", *(["/reader"] if resource.hidden.get("reader") else [])):
+        servers.set_users(place_of(cloud, resource, part), None, users, open_to_all=not groups, only_read=only_read(resource))
 
 
 def _users(cloud: Cloud, region: Any, group_id: str) -> list[dict[str, Any]]:
@@ -115,37 +147,14 @@ def _users(cloud: Cloud, region: Any, group_id: str) -> list[dict[str, Any]]:
     return [user.inputs for user in found if user is not None]
 
 
-def _rules(user: dict[str, Any]) -> str:
+def _user(cache: Resource, user: dict[str, Any]) -> User:
     mode = user.get("authenticationMode") or {}
-    passwords = " ".join(f">{password}" for password in mode.get("passwords") or [])
-    return f"{'resetpass ' if passwords else ''}{passwords} {user['accessString']}"
-
-
-def _serve(cloud: Cloud, resource: Resource, engine: str, *, tls: bool, shards: int, replicas: int) -> None:
-    hidden = resource.hidden
-    hidden.setdefault("admin_password", secrets.token_urlsafe(32))
-    shape = {"engine": engine, "port": PORT, "tls": tls, "shards": shards, "replicas": replicas}
-    if hidden.get("processes") and hidden["shape"] == shape:
-        return
-    # AWS moves data when it changes a group; here one of another shape begins empty.
-    end(cloud, resource)
-    hidden.pop("reader", None)
-    hidden["shape"] = shape
-    hidden["processes"] = servers.start(_place(cloud, resource), {})
-
-
-def _place(cloud: Cloud, resource: Resource, address: str = "") -> Place:
-    address = address or address_of(cloud.folder, resource.id)
-    return Place(cloud.folder / address, address, admin_password=resource.hidden["admin_password"], **resource.hidden["shape"])
-
-
-def _reader(cloud: Cloud, resource: Resource) -> str:
-    """A replica behind an address of its own."""
-    place = _place(cloud, resource, address_of(cloud.folder, f"{resource.id}/reader"))
-    if not resource.hidden.get("reader"):
-        resource.hidden["reader"] = servers.start(place, {})
-        servers.follow(place, _place(cloud, resource))
-    return place.address
+    if mode.get("type") == "iam":
+        region, _, name = cache.id.split("/")
+        wanted = {"cache": name.lower(), "region": region, "serverless": cache.token == SERVERLESS}
+        return User(user["userName"], user["accessString"], {"by": "iam", **wanted})
+    passwords = [f">{password}" for password in mode.get("passwords") or []]
+    return User(user["userName"], " ".join([*(passwords or ["nopass"]), user["accessString"]]))
 
 
 def _settings(cloud: Cloud, group: str | None) -> dict[str, str]:
@@ -155,10 +164,14 @@ def _settings(cloud: Cloud, group: str | None) -> dict[str, str]:
     return {each["name"]: each["value"] for inputs in found[:1] for each in inputs.get("parameters") or [] if each["name"] not in fixed}
 
 
+def _global_id(datastore: Resource) -> str:
+    return datastore.id.rpartition("/")[2]
+
+
 def _primary_of(cloud: Cloud, global_id: str) -> Resource:
     for datastore in cloud.all(GLOBAL):
-        if datastore.outputs["globalReplicationGroupId"] == global_id:
+        if _global_id(datastore) == global_id:
             for group in cloud.all(GROUP):
-                if group.id.rpartition("/")[2] == datastore.inputs["primaryReplicationGroupId"].rpartition("/")[2]:
+                if datastore.inputs["primaryReplicationGroupId"] in (group.id, group.id.rpartition("/")[2]):
                     return group
     raise ConflictError(f"GlobalReplicationGroupNotFound: {global_id}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from clouds.emulator import aws_around, aws_caches, aws_models
+from clouds.emulator import aws_around, aws_caches, aws_models, serving
 from clouds.emulator.aws_around import id_of, noted, plain
 from clouds.emulator.cloud import Cloud, Kind, Problems
 
@@ -149,7 +149,7 @@ def _user(inputs: dict[str, Any]) -> Problems:
 def _datastore_conflicts(cloud: Cloud, inputs: dict[str, Any]) -> Problems:
     node_type = next(
         (
-            each.inputs.get("nodeType")
+            aws_caches.own(each).get("nodeType")
             for each in cloud.all(aws_caches.GROUP)
             if each.id.rpartition("/")[2] == str(inputs.get("primaryReplicationGroupId")).rpartition("/")[2]
         ),
@@ -169,9 +169,10 @@ KINDS: dict[str, Kind] = {
             | {"dataTieringEnabled", "globalReplicationGroupId"}
         ),
         _checked("CreateReplicationGroup", {**_GROUP_NAMES, "kmsKeyId": "KmsKeyId"}, _group),
+        in_place=lambda old, new: {"engine"} if (old.get("engine"), new.get("engine")) == ("redis", "valkey") else set(),
         change_problems=_group_change,
         make=aws_caches.make_group,
-        end=aws_caches.end,
+        end=aws_caches.end_group,
     ),
     aws_caches.SERVERLESS: Kind(
         id_of("serverless", "name"),
@@ -182,14 +183,14 @@ KINDS: dict[str, Kind] = {
             _serverless,
         ),
         make=aws_caches.make_serverless,
-        end=aws_caches.end,
+        end=serving.end,
     ),
     "aws:elasticache/cluster:Cluster": Kind(
         id_of("cluster", "clusterId"),
         frozenset({"region", "clusterId", "engine", "nodeType", "subnetGroupName", "port", "transitEncryptionEnabled"}),
         _checked("CreateCacheCluster", _CLUSTER_NAMES, _cluster),
         make=aws_caches.make_memcached,
-        end=aws_caches.end,
+        end=serving.end,
     ),
     aws_caches.GLOBAL: Kind(
         _global_id,
@@ -197,6 +198,7 @@ KINDS: dict[str, Kind] = {
         _checked("CreateGlobalReplicationGroup", {}, _no_rules),
         conflicts=_datastore_conflicts,
         make=aws_caches.make_global,
+        end=aws_caches.end_global,
     ),
     aws_caches.USER: Kind(
         id_of("user", "userId"),

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from clouds.emulator import azure_geo, servers
+from clouds.emulator import copying, servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
-from clouds.emulator.servers import Place
+from clouds.emulator.servers import User
+from clouds.emulator.serving import end, follow, only_read, place_of, serve
 
 ENTERPRISE_PORT = 10_000
 CLASSIC_PORT = 6380
@@ -60,9 +61,10 @@ def _replicate(cloud: Cloud, members: list[Resource], running: Iterable[int] = (
     """Has the members of a group follow each other, and notes the replicator with the last of them."""
     if not members or (group := _group(members[-1])) is None:
         return
-    before = [*running, *(process for member in members for process in member.hidden.pop("replicator", []))]
-    places = [_place(cloud, member) for member in members]
-    members[-1].hidden["replicator"] = azure_geo.replicate(cloud.folder / f"group-{group}", places, before)
+    servers.stop([*running, *(process for member in members for process in member.hidden.pop("replicator", []))])
+    if len(members) > 1:
+        places = [place_of(cloud, member) for member in members]
+        members[-1].hidden["replicator"] = copying.start_mesh(cloud.folder / f"group-{group}", places)
     for member in members:
         linked = [{"id": each.id, "state": "Linked"} for each in members]
         member.outputs["geoReplication"] = {"groupNickname": group, "linkedDatabases": linked}
@@ -91,6 +93,18 @@ def make_cache(cloud: Cloud, resource: Resource) -> None:
     _admit(cloud, resource)
 
 
+def end_cache(cloud: Cloud, resource: Resource) -> None:
+    """Ends a cache, unless it is linked."""
+    if is_linked(cloud, resource):
+        raise ConflictError(f"{resource.id} can't be deleted while it is linked: unlink it first")
+    end(cloud, resource)
+
+
+def is_linked(cloud: Cloud, resource: Resource) -> bool:
+    """Whether a cache follows another one, or has one that follows it."""
+    return bool(resource.hidden.get("follows")) or any(each.hidden.get("follows") == resource.id for each in cloud.all(resource.token))
+
+
 def _hyphens(policy: str) -> str:
     """AllKeysLRU as allkeys-lru."""
     for prefix in ("AllKeys", "Volatile", "No"):
@@ -101,27 +115,10 @@ def _hyphens(policy: str) -> str:
 
 
 def _serve(cloud: Cloud, resource: Resource, port: int, shards: int, settings: dict[str, str], *, tls: bool) -> None:
+    resource.hidden.setdefault("keys", {"primaryKey": secrets.token_urlsafe(32), "secondaryKey": secrets.token_urlsafe(32)})
     # Azure has an operation of its own to empty a group.
     without = {"rename-command FLUSHALL": '""', "rename-command FLUSHDB": '""'} if _group(resource) else {}
-    hidden = resource.hidden
-    hidden.setdefault("keys", {"primaryKey": secrets.token_urlsafe(32), "secondaryKey": secrets.token_urlsafe(32)})
-    hidden.setdefault("admin_password", secrets.token_urlsafe(32))
-    shape = {"shards": shards, "tls": tls, "port": port}
-    if hidden.get("processes") and hidden["shape"] == shape:
-        servers.configure(_place(cloud, resource), settings)
-        return
-    servers.stop(hidden.get("processes", []))
-    hidden["shape"] = shape
-    hidden["processes"] = servers.start(_place(cloud, resource), {**settings, **without})
-
-
-def _place(cloud: Cloud, resource: Resource) -> Place:
-    # A database's address is that of its machines.
-    machines = resource.id.partition("/databases/")[0]
-    address = servers.address_of(cloud.folder, machines)
-    shape = resource.hidden["shape"]
-    password = resource.hidden["admin_password"]
-    return Place(cloud.folder / address, address, shape["port"], shape["tls"], password, shards=shape["shards"])
+    serve(cloud, resource, {"shards": shards, "tls": tls, "port": port}, settings, without)
 
 
 def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, gone: bool = False) -> None:
@@ -132,16 +129,17 @@ def _admit(cloud: Cloud, cache: Resource, changed: Resource | None = None, *, go
         inside.append(changed)
     users = [_user(cloud, cache, assignment) for assignment in inside]
     key = cache.hidden["keys"]["primaryKey"] if cache.hidden["keys_on"] else None
-    servers.set_users(_place(cloud, cache), key, users)
+    servers.set_users(place_of(cloud, cache), key, users, only_read=only_read(cache))
 
 
-def _user(cloud: Cloud, cache: Resource, assignment: Resource) -> tuple[str, str]:
+def _user(cloud: Cloud, cache: Resource, assignment: Resource) -> User:
     inputs = assignment.inputs
+    by = {"by": "entra", "cloud": str(cloud.folder)}
     if user := inputs.get("user"):
-        return user["objectId"], _EVERYTHING
+        return User(user["objectId"], _EVERYTHING, by)
     policy = inputs["accessPolicyName"]
     own = cloud.read(f"{cache.id}/accessPolicies/{policy}")
-    return inputs["objectId"], f"{own.inputs['permissions']} +auth +hello" if own else _BUILT_IN[policy]
+    return User(inputs["objectId"], f"{own.inputs['permissions']} +auth +hello" if own else _BUILT_IN[policy], by)
 
 
 def _cache_of(cloud: Cloud, assignment: Resource) -> Resource:
@@ -165,11 +163,6 @@ def take_access(cloud: Cloud, assignment: Resource) -> None:
     _admit(cloud, _cache_of(cloud, assignment), assignment, gone=True)
 
 
-def end(cloud: Cloud, resource: Resource) -> None:
-    """Ends a cache's servers."""
-    servers.stop(resource.hidden.get("processes", []))
-
-
 def _linked(cloud: Cloud, inputs: dict[str, Any], primary_id: str) -> tuple[Resource, Resource]:
     primary, secondary = cloud.read(primary_id), cloud.read(inputs["linkedRedisCacheId"])
     if primary is None or secondary is None:
@@ -180,9 +173,10 @@ def _linked(cloud: Cloud, inputs: dict[str, Any], primary_id: str) -> tuple[Reso
 def link(cloud: Cloud, resource: Resource) -> None:
     """Makes one cache follow another, as Redis does."""
     primary, secondary = _linked(cloud, resource.inputs, resource.id.partition("/linkedServers/")[0])
-    if any(each.hidden["shape"]["shards"] for each in (primary, secondary)):
-        raise ConflictError("linkedRedisCacheId: clusters are not linked by the emulator")
-    servers.follow(_place(cloud, secondary), _place(cloud, primary))
+    shards = [each.hidden["shape"]["shards"] for each in (primary, secondary)]
+    if shards[0] != shards[1]:
+        raise ConflictError(f"linkedRedisCacheId: it has {shards[1]} shards, and its primary {shards[0]}: both must have the same number")
+    _follow(cloud, secondary, primary)
     host = primary.outputs["hostName"]
     resource.outputs |= {"primaryHostName": host, "geoReplicatedPrimaryHostName": host}
 
@@ -190,7 +184,13 @@ def link(cloud: Cloud, resource: Resource) -> None:
 def unlink(cloud: Cloud, resource: Resource) -> None:
     """Lets it be a cache of its own."""
     _, secondary = _linked(cloud, resource.inputs, resource.id.partition("/linkedServers/")[0])
-    servers.follow(_place(cloud, secondary), None)
+    _follow(cloud, secondary, None)
+
+
+def _follow(cloud: Cloud, secondary: Resource, primary: Resource | None) -> None:
+    follow(cloud, secondary, primary)
+    _admit(cloud, secondary)
+    cloud.save(secondary)
 
 
 def list_database_keys(cloud: Cloud, args: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,10 @@ def _classic_conflicts(cloud: Cloud, inputs: dict[str, Any]) -> Problems:
     for other in cloud.all(CLASSIC):
         if other.id.lower() != own_id.lower() and other.outputs["name"].lower() == inputs["name"].lower():
             yield "name", f"{inputs['name']!r} is taken: a name is unique in all of Azure"
+    if (cache := cloud.read(own_id)) and azure_caches.is_linked(cloud, cache):
+        for key in ("sku", "shardCount"):
+            if cache.inputs.get(key) != inputs.get(key):
+                yield key, "can't be changed while the cache is linked: unlink it first"
 
 
 def _assignment_rules(inputs: dict[str, Any]) -> Problems:
@@ -159,7 +163,7 @@ KINDS: dict[str, Kind] = {
         conflicts=_classic_conflicts,
         change_problems=azure_rules.redis_update,
         make=azure_caches.make_cache,
-        end=azure_caches.end,
+        end=azure_caches.end_cache,
     ),
     f"{_PREFIX}:redis:PatchSchedule": _kind(
         patch_schedules.build_create_or_update_request, classic_models.RedisPatchSchedule, azure_rules.patch_schedule

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from caches_runtime.client.connect import connect
+from clouds.emulator import entra, iam
 from clouds.emulator.cloud import Cloud, Resource
 from clouds.emulator.gcp_caches import TOKEN_FILE
 from clouds.emulator.servers import AUTHORITIES, address_of
@@ -19,19 +20,17 @@ def open_client(cloud: Cloud, connection: dict[str, Any], **options: Any) -> Any
     if given["tls"] and "ca_pem" not in given:
         # An authority that this machine does not trust, as it does the cloud's.
         given["ca_pem"] = (cloud.folder / AUTHORITIES).read_text()
-    match given.pop("auth", None):
+    match given.get("auth"):
         case "iam" if given["provider"] == "gcp":
+            del given["auth"]
             options["credentials"] = cloud.folder / TOKEN_FILE
-        case "iam" if given["provider"] == "aws":
-            # What a token is signed with; the emulator looks at whose it says to be, and for what.
-            os.environ.setdefault("AWS_ACCESS_KEY_ID", "emulated")
-            os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "emulated")
-            given["auth"] = "iam"
+        case "iam":
+            os.environ |= {"AWS_ACCESS_KEY_ID": iam.KEY_ID, "AWS_SECRET_ACCESS_KEY": iam.SECRET_KEY}
+            # The person's own identity, such as that of a session, has no part in it.
+            for name in ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
+                os.environ.pop(name, None)
         case "entra":
-            # Whose token it is counts, and not what is in it.
-            given |= {"username": _principal(cloud, given["host"]), "password": "a-token"}
-        case str(login):
-            given["auth"] = login
+            os.environ |= entra.identity(cloud.folder, _principal(cloud, given["host"]))
     return connect(given, **options)
 
 

@@ -52,6 +52,10 @@ def _nothing(*_: Any) -> Problems:
     yield from ()
 
 
+def _nothing_else(*_: Any) -> set[str]:
+    return set()
+
+
 def _no_work(*_: Any) -> None:
     """Some resources are only noted."""
 
@@ -67,6 +71,8 @@ class Kind:
     """What is wrong with inputs, of which those not known yet are None."""
     conflicts: Callable[[Cloud, dict[str, Any]], Problems] = _nothing
     """What is wrong with them in this cloud."""
+    in_place: Callable[[dict[str, Any], dict[str, Any]], set[str]] = _nothing_else
+    """Which of what it `replaces` can, in a change from old inputs to new ones."""
     change_problems: Callable[[dict[str, Any], dict[str, Any]], Problems] = _nothing
     make: Callable[[Cloud, Resource], None] = _no_work
     """Starts what serves, and fills in outputs. Also called after a change."""
@@ -95,6 +101,11 @@ class Cloud:
 
     def problems(self, token: str, inputs: dict[str, Any]) -> Problems:
         return self.kind(token).problems(inputs)
+
+    def replaced(self, token: str, old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+        """Inputs whose change takes another resource."""
+        kind = self.kind(token)
+        return {key for key in kind.replaces if old.get(key) != new.get(key)} - kind.in_place(old, new)
 
     def read(self, resource_id: str) -> Resource | None:
         with self._lock:
@@ -156,11 +167,13 @@ class Cloud:
 
     def revive(self) -> list[str]:
         """Starts the servers of caches that have lost some; ids of these."""
-        lost = [resource.id for resource in self.everything() if not run(resource.processes)]
+        found = [resource for resource in self.everything() if not run(resource.processes)]
+        # What follows another one comes after it.
+        lost = [resource.id for resource in sorted(found, key=lambda resource: "follows" in resource.hidden)]
         for resource_id in lost:
             resource = self._existing(resource_id)
             stop(resource.processes)
-            for what in (*_SERVERS, "nodes", "follows"):
+            for what in (*_SERVERS, "nodes"):
                 resource.hidden.pop(what, None)
             self.save(resource)
             self.update(resource_id, resource.inputs)

@@ -13,6 +13,7 @@ KINDS = {
     "quota": "nothing more can be made",
     "slow": "the API answers late, by --milliseconds",
     "half-made": "what is made is there, and does not become ready",
+    "slow-servers": "servers answer clients late, by at least --milliseconds",
     "hung": "servers that run now hang: they take connections and answer nothing",
 }
 # As each vendor says it; other clouds say it as Google does.
@@ -76,11 +77,15 @@ class Faults:
                 raise FaultError(f"{token}: {self._said[kind]}")
 
     def take(self, kind: str, token: str) -> Fault | None:
-        """The fault of that kind that a type has now."""
-        found = next((each for each in self.all() if each.kind == kind and each.token in (token, None)), None)
+        """The fault of that kind that a type has now, which ends with this when it is there once."""
+        found = self.find(kind, token)
         if found and found.once:
             self._store([each for each in self.all() if each != found])
         return found
+
+    def find(self, kind: str, token: str) -> Fault | None:
+        """The same, without an effect on it."""
+        return next((each for each in self.all() if each.kind == kind and each.token in (token, None)), None)
 
     def _store(self, faults: list[Fault]) -> None:
         written = self._file.with_suffix(".written")

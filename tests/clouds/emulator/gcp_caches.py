@@ -7,7 +7,9 @@ from typing import Any
 
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
-from clouds.emulator.servers import Place, address_of
+from clouds.emulator.servers import address_of
+from clouds.emulator.serving import end as end_servers
+from clouds.emulator.serving import follow, only_read, place_of, serve, start_reader
 
 PORT, TLS_PORT, MEMCACHED_PORT = 6379, 6378, 11211
 TOKEN_FILE = "access-token"
@@ -19,33 +21,30 @@ def make_valkey(cloud: Cloud, resource: Resource) -> None:
     clustered = inputs.get("mode", "CLUSTER") == "CLUSTER"
     replicas = inputs.get("replicaCount") or 0
     shards = inputs["shardCount"] if clustered else 0
+    nodes = {"shards": shards, "replicas": min(replicas, 1) if clustered else 0}
     iam = inputs.get("authorizationMode") == "IAM_AUTH"
     tls = inputs.get("transitEncryptionMode") == "SERVER_AUTHENTICATION"
-    _serve(cloud, resource, "valkey", PORT, _settings(inputs, "engineConfigs"), tls=tls, shards=shards, replicas=min(replicas, 1))
+    serve(cloud, resource, {"engine": "valkey", "port": PORT, "tls": tls, **nodes}, _settings(inputs, "engineConfigs"))
+    _replicate(cloud, resource, inputs.get("crossInstanceReplicationConfig") or {}, "instanceRole", "primaryInstance", "instance")
     _admit(cloud, resource, _token(cloud) if iam else None)
     host = address_of(cloud.folder, resource.id)
-    outputs = {"state": "ACTIVE", "uid": resource.hidden["uid"], "name": resource.id, "managedServerCas": _authorities(resource, tls)}
     # Its discoveryEndpoints are empty for endpoints that it makes itself.
     connections = [_connection("DISCOVERY" if clustered else "PRIMARY", host, inputs)]
     if replicas and not clustered:
-        connections.append(_connection("READER", _reader(cloud, resource, "valkey", PORT, tls=tls), inputs))
-    outputs["endpoints"] = [{"connections": connections}]
-    resource.outputs |= outputs
-    _replicate(cloud, resource, inputs.get("crossInstanceReplicationConfig") or {}, "instanceRole", "primaryInstance", "instance")
+        connections.append(_connection("READER", _reader(cloud, resource), inputs))
+    resource.outputs |= {**_made(cloud, resource), "name": resource.id, "endpoints": [{"connections": connections}]}
 
 
 def make_redis_cluster(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a Memorystore for Redis Cluster."""
     inputs = resource.inputs
     tls = inputs.get("transitEncryptionMode") == "TRANSIT_ENCRYPTION_MODE_SERVER_AUTHENTICATION"
-    replicas = min(inputs.get("replicaCount") or 0, 1)
-    settings = _settings(inputs, "redisConfigs")
-    _serve(cloud, resource, "redis", PORT, settings, tls=tls, shards=inputs["shardCount"], replicas=replicas)
+    nodes = {"shards": inputs["shardCount"], "replicas": min(inputs.get("replicaCount") or 0, 1)}
+    serve(cloud, resource, {"engine": "redis", "port": PORT, "tls": tls, **nodes}, _settings(inputs, "redisConfigs"))
+    _replicate(cloud, resource, inputs.get("crossClusterReplicationConfig") or {}, "clusterRole", "primaryCluster", "cluster")
     _admit(cloud, resource, _token(cloud) if inputs.get("authorizationMode") == "AUTH_MODE_IAM_AUTH" else None)
     resource.outputs |= {
-        "state": "ACTIVE",
-        "uid": resource.hidden["uid"],
-        "managedServerCas": _authorities(resource, tls),
+        **_made(cloud, resource),
         "discoveryEndpoints": [{"address": address_of(cloud.folder, resource.id), "port": PORT, "pscConfig": inputs["pscConfigs"][0]}],
     }
 
@@ -55,13 +54,13 @@ def make_redis_instance(cloud: Cloud, resource: Resource) -> None:
     inputs = resource.inputs
     tls = inputs.get("transitEncryptionMode") == "SERVER_AUTHENTICATION"
     port = TLS_PORT if tls else PORT
-    _serve(cloud, resource, "redis", port, _settings(inputs, "redisConfigs"), tls=tls)
+    serve(cloud, resource, {"engine": "redis", "port": port, "tls": tls}, _settings(inputs, "redisConfigs"))
     password = resource.hidden.setdefault("password", secrets.token_urlsafe(27)) if inputs.get("authEnabled") else None
     _admit(cloud, resource, password)
     outputs: dict[str, Any] = {"host": address_of(cloud.folder, resource.id), "port": port, "authString": password or ""}
-    outputs["serverCaCerts"] = [{"cert": resource.hidden["authority_pem"], "sha1Fingerprint": "", "serialNumber": ""}] if tls else []
     if inputs.get("readReplicasMode") == "READ_REPLICAS_ENABLED":
-        outputs |= {"readEndpoint": _reader(cloud, resource, "redis", port, tls=tls), "readEndpointPort": port}
+        outputs |= {"readEndpoint": _reader(cloud, resource), "readEndpointPort": port}
+    outputs["serverCaCerts"] = [{"cert": _authorities(cloud, resource), "sha1Fingerprint": "", "serialNumber": ""}] if tls else []
     resource.outputs |= outputs
 
 
@@ -79,51 +78,20 @@ def end(cloud: Cloud, resource: Resource) -> None:
     """Ends a cache's servers, unless they are protected."""
     if resource.inputs.get("deletionProtectionEnabled") or resource.inputs.get("deletionProtection"):
         raise ConflictError(f"{resource.id} is protected from deletion: set deletionProtection to false and apply that first")
-    servers.stop([*resource.hidden.get("processes", []), *resource.hidden.get("reader", [])])
+    end_servers(cloud, resource)
 
 
-def _serve(
-    cloud: Cloud, resource: Resource, engine: str, port: int, settings: dict[str, str], *, tls: bool, shards: int = 0, replicas: int = 0
-) -> None:
-    hidden = resource.hidden
-    hidden.setdefault("uid", secrets.token_hex(8))
-    hidden.setdefault("admin_password", secrets.token_urlsafe(32))
-    shape = {"engine": engine, "port": port, "tls": tls, "shards": shards, "replicas": replicas}
-    if hidden.get("processes") and hidden["shape"] == shape:
-        servers.configure(_place(cloud, resource), settings)
-        return
-    # The real service moves data when it is scaled; here a cluster of another shape begins empty, and says so.
-    servers.stop(hidden.get("processes", []))
-    hidden["shape"] = shape
-    place = _place(cloud, resource)
-    hidden["processes"] = servers.start(place, settings)
-    hidden["authority_pem"] = (place.folder / "ca.crt").read_text()
-
-
-def _place(cloud: Cloud, resource: Resource, address: str = "") -> Place:
-    address = address or address_of(cloud.folder, resource.id)
-    shape = resource.hidden["shape"]
-    return Place(cloud.folder / address, address, admin_password=resource.hidden["admin_password"], **shape)
-
-
-def _reader(cloud: Cloud, resource: Resource, engine: str, port: int, *, tls: bool) -> str:
-    """A replica behind an address of its own."""
-    address = address_of(cloud.folder, f"{resource.id}/reader")
-    place = _place(cloud, resource, address)
-    if not resource.hidden.get("reader"):
-        resource.hidden["reader"] = servers.start(place, {})
-        # Clients have one authority for both.
-        resource.hidden["authority_pem"] += (place.folder / "ca.crt").read_text()
-        servers.follow(place, _place(cloud, resource))
+def _reader(cloud: Cloud, resource: Resource) -> str:
+    place = start_reader(cloud, resource)
     password = resource.hidden.get("admitted")
     servers.set_users(place, password, open_to_all=password is None)
-    return address
+    return place.address
 
 
 def _admit(cloud: Cloud, resource: Resource, password: str | None) -> None:
     """The default user, with a password or, where the service has no logins, without."""
     resource.hidden["admitted"] = password
-    servers.set_users(_place(cloud, resource), password, open_to_all=password is None)
+    servers.set_users(place_of(cloud, resource), password, open_to_all=password is None, only_read=only_read(resource))
 
 
 def _token(cloud: Cloud) -> str:
@@ -141,8 +109,16 @@ def _settings(inputs: dict[str, Any], key: str) -> dict[str, str]:
     return {"appendonly": "yes" if modes.get("mode") == "AOF" else "no", **(inputs.get(key) or {})}
 
 
-def _authorities(resource: Resource, tls: bool) -> list[dict[str, Any]]:
-    return [{"caCerts": [{"certificates": [resource.hidden["authority_pem"]]}]}] if tls else []
+def _made(cloud: Cloud, resource: Resource) -> dict[str, Any]:
+    """What only comes back."""
+    authorities = [{"caCerts": [{"certificates": [_authorities(cloud, resource)]}]}] if resource.hidden["shape"]["tls"] else []
+    return {"state": "ACTIVE", "uid": resource.hidden.setdefault("uid", secrets.token_hex(8)), "managedServerCas": authorities}
+
+
+def _authorities(cloud: Cloud, resource: Resource) -> str:
+    """What clients trust: those of a cache, and of its reader."""
+    places = [place_of(cloud, resource, part) for part in ("", *(["/reader"] if resource.hidden.get("reader") else []))]
+    return "".join((place.folder / "ca.crt").read_text() for place in places)
 
 
 def _network(inputs: dict[str, Any]) -> str:
@@ -155,17 +131,11 @@ def _connection(kind: str, address: str, inputs: dict[str, Any]) -> dict[str, An
 
 
 def _replicate(cloud: Cloud, resource: Resource, config: dict[str, Any], role: str, primary: str, key: str) -> None:
-    """Makes one instance follow another, as its engine does."""
-    if resource.hidden["shape"]["shards"]:
-        if config.get(role) == "SECONDARY":
-            raise ConflictError(f"{role}: clusters are not replicated across regions by the emulator")
-        return
-    following = resource.hidden.get("follows")
+    """Makes one follow another, or ends that."""
     wanted = (config.get(primary) or {}).get(key) if config.get(role) == "SECONDARY" else None
-    if wanted == following:
+    if wanted == resource.hidden.get("follows"):
         return
     other = cloud.read(wanted) if wanted else None
     if wanted and other is None:
         raise ConflictError(f"{primary}: {wanted} was not found")
-    servers.follow(_place(cloud, resource), _place(cloud, other) if other else None)
-    resource.hidden["follows"] = wanted
+    follow(cloud, resource, other)

@@ -54,7 +54,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)} - set(request.ignoreChanges)
         if not changed:
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
-        replaces = sorted(changed & self._cloud.kind(_token(request)).replaces)
+        replaces = sorted(changed & self._cloud.replaced(_token(request), old, new))
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME,
             diffs=sorted(changed),

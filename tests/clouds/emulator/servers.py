@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import redis
-from certificates import certify
+from certificates import Authority
+from common import paths
 from common.waiting import until
 from embedded import rootfs
 
@@ -22,8 +26,12 @@ ADMIN = "emulator"
 AUTHORITIES = "authorities.pem"
 # Of a cluster's nodes behind the first.
 _NODE_PORT = 8500
+# Of a server behind the gate, above the port that clients know.
+_BEHIND = 20_000
 _SLOTS = 16_384
 _SECONDS = 30
+_SOURCES = {"PYTHONPATH": f"{paths.CHECKOUT / 'tests'}{os.pathsep}{paths.TOOLS}"}
+_GATE = "clouds.emulator.gate"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Place:
     port: int
     tls: bool
     admin_password: str
+    resource_type: str = field(kw_only=True)
+    """Whose faults it has."""
     engine: str = "redis"
     shards: int = 0
     """Of a cluster; 0 without cluster mode."""
@@ -47,6 +57,17 @@ class Place:
         return [self.port, *(_NODE_PORT + number for number in range(1, self.shards * (1 + self.replicas)))]
 
 
+@dataclass(frozen=True)
+class User:
+    """Who may log in, besides the default user."""
+
+    name: str
+    rules: str
+    """Of the ACL, with passwords unless tokens take their place."""
+    tokens: dict[str, Any] | None = None
+    """The module that checks them, `by`, and what it wants."""
+
+
 def address_of(cloud: Path, cache_id: str) -> str:
     """A loopback address for a cache, in each cloud another one. All of 127.0.0.0/8 is this machine."""
     number = int.from_bytes(hashlib.sha256(f"{cloud} {cache_id.lower()}".encode()).digest()[:3]) | 1 << 23
@@ -56,7 +77,7 @@ def address_of(cloud: Path, cache_id: str) -> str:
 def start(place: Place, settings: dict[str, str]) -> list[int]:
     """Starts the servers of a cache and returns their processes. Their authority is in ca.crt of the place's folder."""
     _certify(place.folder.parent, place.address)
-    processes = [_start(place, port, settings) for port in place.ports]
+    processes = [*(_start(place, port, settings) for port in place.ports), _start_gate(place)]
     if place.shards:
         clients = [admin(place, port) for port in place.ports]
         _join(place, clients)
@@ -66,10 +87,12 @@ def start(place: Place, settings: dict[str, str]) -> list[int]:
 
 
 def _certify(cloud: Path, address: str) -> Path:
-    """Makes a certificate in the folder of an address, of an authority that is one of the cloud's."""
+    """Makes a certificate in the folder of an address, of an authority that is one of the cloud's, unless it has one."""
     folder = cloud / address
+    if (folder / "tls.crt").exists():
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
-    certified = certify(f"IP:{address}")
+    certified = Authority().issue(f"IP:{address}", days=365)
     for name, content in certified.files().items():
         (folder / name).write_text(content)
     with (cloud / AUTHORITIES).open("a") as authorities:
@@ -83,7 +106,7 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
     data.mkdir(exist_ok=True)
     tls = {
         "port": "0",
-        "tls-port": str(port),
+        "tls-port": str(_BEHIND + port),
         "tls-cert-file": str(folder / "tls.crt"),
         "tls-key-file": str(folder / "tls.key"),
         "tls-ca-cert-file": str(folder / "ca.crt"),
@@ -96,24 +119,38 @@ def _start(place: Place, port: int, settings: dict[str, str]) -> int:
         "dir": str(data),
         "save": '""',
         "protected-mode": "no",
+        # Replicas begin at once.
+        "repl-diskless-sync-delay": "0",
         "logfile": str(folder / f"{port}.log"),
-        **(tls if place.tls else {"port": str(port)}),
+        **(tls if place.tls else {"port": str(_BEHIND + port)}),
+        "replica-announce-port": str(port),
         **settings,
         f"user {ADMIN}": f"on >{place.admin_password} ~* &* +@all",
     }
     if place.shards:
         configuration |= {"cluster-enabled": "yes", "cluster-config-file": f"nodes-{port}.conf", "cluster-port": str(port + 10_000)}
         configuration |= {"cluster-announce-ip": place.address, **({"tls-cluster": "yes"} if place.tls else {})}
+        configuration |= {"cluster-announce-tls-port" if place.tls else "cluster-announce-port": str(port)}
+        # A replica that has to connect again does that when the default user may be off.
+        configuration |= {"masteruser": ADMIN, "masterauth": place.admin_password}
     file = folder / f"{port}.conf"
     file.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
-    process = _run([*_program(f"{place.engine}-server"), str(file)])
     client = admin(place, port)
-    answers = until(lambda: process.poll() is not None or _answers(client), _SECONDS, every=0.02)
+    command = [*_program(f"{place.engine}-server"), str(file)]
+    process = _run(command, f"a server on {place.address}:{port}", lambda: _answers(client), folder / f"{port}.log")
     client.close()
-    if not answers or process.poll() is not None:
-        stop([process.pid])
-        raise RuntimeError(f"a server on {place.address}:{port} did not start: {(folder / f'{port}.log').read_text()}")
-    return process.pid
+    return process
+
+
+def _start_gate(place: Place) -> int:
+    """Starts what stands in front of a cache's servers, on the ports that clients know."""
+    ports = {port: _BEHIND + port for port in place.ports}
+    login = {"resource_type": place.resource_type, "password": place.admin_password}
+    _note(place.folder / "gate.json", {"address": place.address, "ports": ports, "tls": place.tls, **login})
+    _note(place.folder / "logins.json", {})
+    command = [sys.executable, "-m", _GATE, str(place.folder)]
+    ready = partial(_listens, place.address, place.ports)
+    return _run(command, f"the gate of {place.address}", ready, place.folder / "gate.log")
 
 
 def serve_memcached(cloud: Path, running: dict[str, int], addresses: list[str], port: int, *, tls: bool = False) -> None:
@@ -128,22 +165,18 @@ def _start_memcached(cloud: Path, address: str, port: int, *, tls: bool) -> int:
     if tls:
         folder = _certify(cloud, address)
         command += ["-Z", "-o", f"ssl_chain_cert={folder / 'tls.crt'},ssl_key={folder / 'tls.key'}"]
-    process = _run(command)
-
-    def listens() -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex((address, port)) == 0
-
-    if not until(lambda: process.poll() is not None or listens(), _SECONDS, every=0.02) or process.poll() is not None:
-        stop([process.pid])
-        raise RuntimeError(f"a Memcached on {address}:{port} did not start")
-    return process.pid
+    return _run(command, f"a Memcached on {address}:{port}", lambda: _listens(address, [port]))
 
 
-def _run(command: list[str]) -> subprocess.Popen[bytes]:
+def _run(command: list[str], name: str, ready: Callable[[], bool], log: Path = Path(os.devnull)) -> int:
     """In a session of its own, and with none of the plugin's files: it outlives the plugin, as a cache does."""
-    nothing = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+    variables = {**os.environ, **_SOURCES}
+    with log.open("ab") as said:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=variables)
+    if not until(lambda: process.poll() is not None or ready(), _SECONDS, every=0.02) or process.poll() is not None:
+        stop([process.pid])
+        raise RuntimeError(f"{name} did not start: {log.read_text()}")
+    return process.pid
 
 
 def _program(name: str) -> list[str]:
@@ -158,7 +191,6 @@ def _program(name: str) -> list[str]:
 
 
 def _join(place: Place, clients: list[redis.Redis]) -> None:
-    masters = clients[: place.shards]
     for number, client in enumerate(clients):
         if number < place.shards:
             first, last = _SLOTS * number // place.shards, _SLOTS * (number + 1) // place.shards - 1
@@ -167,20 +199,24 @@ def _join(place: Place, clients: list[redis.Redis]) -> None:
     for port in place.ports[1:]:
         call(clients[0], "CLUSTER", "MEET", place.address, str(port), str(port + 10_000))
 
+    ids = [call(client, "CLUSTER", "MYID") for client in clients]
+
     def joined() -> bool:
-        return all(client.cluster("INFO")["cluster_known_nodes"] == str(len(clients)) for client in clients)
+        return all(each in call(client, "CLUSTER", "NODES") for client in clients for each in ids)
 
     assert until(joined, _SECONDS, every=0.05), f"the cluster on {place.address} did not form"
     for number, client in enumerate(clients[place.shards :]):
-        call(client, "CLUSTER", "REPLICATE", call(masters[number % place.shards], "CLUSTER", "MYID"))
+        call(client, "CLUSTER", "REPLICATE", ids[number % place.shards])
     healthy = until(lambda: all(client.cluster("INFO")["cluster_state"] == "ok" for client in clients), _SECONDS, every=0.05)
     assert healthy, f"the cluster on {place.address} does not serve"
 
 
 def admin(place: Place, port: int) -> redis.Redis:
-    """A client of the emulator's own user."""
+    """A client of the emulator's own user, past the gate."""
     trust: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(place.folder / "ca.crt")} if place.tls else {}
-    return redis.Redis(place.address, port, username=ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust)
+    return redis.Redis(
+        place.address, _BEHIND + port, username=ADMIN, password=place.admin_password, protocol=2, decode_responses=True, **trust
+    )
 
 
 def call(client: redis.Redis, *words: str) -> Any:
@@ -195,20 +231,35 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def set_users(place: Place, key: str | None, users: Iterable[tuple[str, str]] = (), *, open_to_all: bool = False) -> None:
-    """The default user, who has a password, none or is off, and users with their ACL rules; others are removed.
+def _listens(address: str, ports: Iterable[int]) -> bool:
+    for port in ports:
+        with socket.socket() as tried:
+            if tried.connect_ex((address, port)):
+                return False
+    return True
 
-    What the others give as password is not looked at: a token's signature can't be checked here, whose it says to be is.
-    """
+
+def _note(file: Path, content: dict[Any, Any]) -> None:
+    written = file.with_suffix(".written")
+    written.touch(0o600)
+    written.write_text(json.dumps(content))
+    written.rename(file)
+
+
+def set_users(place: Place, key: str | None, users: Iterable[User] = (), *, open_to_all: bool = False, only_read: bool = False) -> None:
+    """The default user, who has a password, none or is off, and others; who was there before is removed."""
     everything = ["on", "~*", "&*", "+@all"]
     wanted = {"default": [*everything, f">{key}"] if key else [*everything, "nopass"] if open_to_all else ["off"]}
-    wanted |= {user: ["on", "nopass", *rules.split()] for user, rules in users}
+    users = list(users)
+    # A password that only the gate gives, for a token that is good.
+    wanted |= {user.name: ["on", *([f">{place.admin_password}"] if user.tokens else []), *user.rules.split()] for user in users}
+    _note(place.folder / "logins.json", {user.name: user.tokens for user in users if user.tokens})
     for port in place.ports:
         client = admin(place, port)
         for user in set(call(client, "ACL", "USERS")) - set(wanted) - {ADMIN}:
             call(client, "ACL", "DELUSER", user)
         for user, rules in wanted.items():
-            call(client, "ACL", "SETUSER", user, "reset", *rules)
+            call(client, "ACL", "SETUSER", user, "reset", *rules, *(["-@write"] if only_read else []))
         client.close()
 
 
@@ -218,6 +269,24 @@ def configure(place: Place, settings: dict[str, str]) -> None:
         client = admin(place, port)
         for key, value in settings.items():
             client.config_set(key, value)
+        client.close()
+
+
+def databases(place: Place) -> set[str]:
+    """Those that have keys, such as db0."""
+    found: set[str] = set()
+    for port in place.ports[: place.shards or 1]:
+        client = admin(place, port)
+        found |= set(client.info("keyspace"))
+        client.close()
+    return found
+
+
+def empty(place: Place) -> None:
+    """Removes all keys."""
+    for port in place.ports[: place.shards or 1]:
+        client = admin(place, port)
+        client.flushall()
         client.close()
 
 
@@ -231,7 +300,7 @@ def follow(place: Place, other: Place | None) -> None:
         client.config_set("tls-ca-cert-file", str(place.folder.parent / AUTHORITIES))
         client.config_set("masteruser", ADMIN)
         client.config_set("masterauth", other.admin_password)
-        client.replicaof(other.address, str(other.port))
+        client.replicaof(other.address, str(_BEHIND + other.port))
         assert until(lambda: client.info("replication")["master_link_status"] == "up", _SECONDS, every=0.05), "the link did not come up"
     client.close()
 
@@ -269,7 +338,8 @@ def _runs(process: int) -> bool:
     try:
         if Path(os.readlink(f"/proc/{process}/exe")).name.startswith("ld-linux"):
             return True
-        return b"--mesh=" in Path(f"/proc/{process}/cmdline").read_bytes()
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        return b"\0replicate\0run\0" in command or _GATE.encode() in command
     except (FileNotFoundError, ProcessLookupError):
         # Also one that nobody has waited for, which is as good as gone.
         return False
