@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from availability import unavailable
+from clouds.emulator import servers
 from common import paths
 from driver.clouds import CLOUDS
 
@@ -45,6 +46,9 @@ def test_a_stack_comes_up_serves_and_goes_without_an_account(tmp_path: Path, sta
         }
         refused = tool("up", emulate="", code=1)
         assert f"stack {stack} is deployed to emulated {stack}, not to cloud {stack}: run this with EMULATE=1" in refused.stderr
+        there = json.loads((state / "clouds" / stack / "resources.json").read_text()).values()
+        servers.stop(process for each in there for process in each["hidden"].get("processes", []))
+        assert "(nobody listens)" in tool("status").stdout
     finally:
         tool("down")
     assert not (state / "clouds" / stack).exists()

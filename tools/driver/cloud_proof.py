@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 from common.console import say, step, table
 
@@ -23,22 +24,32 @@ def prove(stack: Stack, cloud: Cloud) -> None:
 
 def describe(stack: Stack) -> str:
     """How to connect, for a person."""
+    emulated = stack.target.emulated
+    found = sorted(connections(stack).items())
+    gone = [name for name, connection in found if emulated and not _listens(connection["host"], connection["port"])]
     rows = [
         (
             name,
             connection["engine"],
             connection["mode"],
-            f"{connection['host']}:{connection['port']}",
+            f"{connection['host']}:{connection['port']}{' (nobody listens)' if name in gone else ''}",
             "yes" if connection["tls"] else "no",
             "password" if "password" in connection else connection.get("auth", "none"),
         )
-        for name, connection in sorted(connections(stack).items())
+        for name, connection in found
     ]
     lines = [table(rows, header=("CACHE", "ENGINE", "MODE", "ADDRESS", "TLS", "LOGIN"))]
-    if stack.target.emulated and stack.target.cloud:
+    if gone:
+        lines += ["", f"Servers are gone: `make up STACK={stack.name} EMULATE=1` starts them again, empty."]
+    if emulated and stack.target.cloud:
         cloud = stack.target.cloud
         lines += ["", f"This {cloud.title} is emulated on this machine, in {clouds.emulated_folder() / cloud.topology}."]
         lines += ["Its faults:", f"  PYTHONPATH=tests .venv/bin/python -m clouds.emulator {cloud.topology} --help"]
     else:
         lines += ["", "They are reached from their networks only, so nothing was tried from here."]
     return "\n".join(lines)
+
+
+def _listens(host: str, port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex((host, port)) == 0

@@ -102,6 +102,9 @@ def down(stack: Stack) -> None:
     """Destroys the stack, and the cluster if that is ours and nothing else is on it."""
     if exists(stack):
         if target.runs(stack.target):
+            if stack.target.emulated:
+                # Servers that were lost could not be told whom to let in no more.
+                target.start(stack.target)
             stack.pulumi("destroy", "--yes", *_config(stack))
             stack.pulumi("stack", "rm", "--yes", "--preserve-config")
         else:

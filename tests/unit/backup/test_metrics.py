@@ -26,7 +26,7 @@ from pulumi_caches.kubernetes.alerts import NAMES, RULES_FILE, ThresholdArgs, re
 from pulumi_caches.kubernetes.cache_monitoring import RUNBOOKS
 from pulumi_caches.kubernetes.monitored import Monitored
 from pulumi_caches.kubernetes.scrape import SCRAPE_FILE, scrape_config
-from unit.backup.buckets import answers, free_port
+from unit.backup.buckets import free_port
 from unit.backup.caches import Place, standalone
 from unit.migrate.servers import Server
 
@@ -92,6 +92,15 @@ def test_a_prometheus_alerts_while_there_is_no_backup_to_be_seen_and_not_while_t
         telling.kill()
 
 
+def is_ready(port: int) -> bool:
+    """Before it has read its storage, a Prometheus that listens answers 503."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready"):
+            return True
+    except OSError:
+        return False
+
+
 @contextmanager
 def prometheus(folder: Path, metrics: int) -> Iterator[Any]:
     """Scrapes what answers at the port, as CacheMonitoring configures it, but sooner; yields what asks its API."""
@@ -121,7 +130,7 @@ def prometheus(folder: Path, metrics: int) -> Iterator[Any]:
     log = folder / "prometheus.log"
     with log.open("wb") as output, subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stderr=output) as process:
         try:
-            assert until(lambda: answers(port), 30), log.read_text()
+            assert until(lambda: is_ready(port), 30), log.read_text()
             yield ask
         finally:
             process.kill()
