@@ -120,16 +120,20 @@ def _paused_followers(cloud: Cloud, resource: Resource) -> list[Resource]:
 
 @contextmanager
 def _kept(cloud: Cloud, resource: Resource) -> Iterator[Place | None]:
-    """A server that has what is in a cache while its own are exchanged; none where nothing is, or a primary has it."""
+    """A server that has what is in a cache while its own are exchanged; none where nothing is, or where a replica has it anew."""
     hidden = resource.hidden
-    if not hidden.get("processes") or not servers.run(hidden["processes"]) or hidden.get("follows"):
+    if not hidden.get("processes") or not servers.run(hidden["processes"]):
         yield None
         return
     place = place_of(cloud, resource)
+    if hidden.get("follows") and not place.shards:
+        yield None
+        return
     if others := servers.databases(place) - {"db0"}:
         raise ConflictError(f"{resource.id} has keys in {', '.join(sorted(others))}: the emulator moves those of db0 only")
     # What is written now would be lost.
     servers.set_users(place, None)
+    servers.stop(hidden.get("replicator", []))
     if not servers.databases(place):
         yield None
         return
