@@ -168,7 +168,7 @@ def azure_copy(cloud: Cloud) -> tuple[Resource, Resource, Callable[[], object]]:
 
 @pytest.mark.parametrize(
     ("vendor", "make"),
-    [("aws", aws_copy), ("gcp", server_copy), ("gcp", valkey_copy), ("gcp", redis_cluster_copy), ("azure", azure_copy)],
+    [("gcp", server_copy), ("gcp", valkey_copy), ("gcp", redis_cluster_copy), ("azure", azure_copy)],
 )
 def test_a_copy_has_what_is_written_in_its_primary_and_is_only_read_until_it_is_on_its_own(
     open_cloud: OpenCloud, vendor: str, make: Callable[[Cloud], tuple[Resource, Resource, Callable[[], object]]]
@@ -223,6 +223,7 @@ def test_a_promoted_group_is_followed_by_the_one_before_which_can_be_promoted_ag
         assert until(lambda: second.get("key") == "fourth", 60)
 
 
+@pytest.mark.long
 def test_a_primary_that_is_given_other_shards_keeps_its_copy_and_what_was_deleted_stays_deleted(open_cloud: OpenCloud) -> None:
     cloud = open_cloud("gcp")
     primary, copy, _ = valkey_copy(cloud)
@@ -246,6 +247,7 @@ def test_a_primary_that_is_given_other_shards_keeps_its_copy_and_what_was_delete
     assert not any(each.hidden.get("replicator") for each in cloud.everything())
 
 
+@pytest.mark.long
 def test_roles_are_switched_by_two_changes_in_either_order(open_cloud: OpenCloud) -> None:
     cloud = open_cloud("gcp")
     primary, copy, _ = redis_cluster_copy(cloud)
