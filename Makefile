@@ -46,7 +46,7 @@ test-engine: environment ## Test with the real Pulumi engine
 	$(PYTEST) tests/engine
 
 test-clouds: environment ## Test the clouds' stacks with the real engine, in emulated clouds
-	$(PYTEST) tests/clouds -m "not long"
+	$(PYTEST) tests/clouds -m "not long" --numprocesses 2
 
 test-cluster: environment ## Test on the real embedded cluster
 	$(PYTEST) tests/cluster -m "not long"
