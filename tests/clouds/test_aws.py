@@ -157,8 +157,8 @@ def test_what_is_changed_is_changed_or_replaced_and_what_failed_or_was_there_is_
     assert stack.only(GROUP) == before
 
 
-def test_a_cache_of_another_region_follows_and_is_only_read(stack: Emulated) -> None:
-    large = {"aws_node_type": "cache.m7g.large", "auth": "none", "aws_final_backup": False, "purpose": "cache"}
+def test_a_cache_of_another_region_follows_and_changes_with_its_primary(stack: Emulated) -> None:
+    large = {"aws_node_type": "cache.m7g.large", "engine_version": "8.0", "auth": "none", "aws_final_backup": False, "purpose": "cache"}
     copy = {"region": "us-west-2", "auth": "none", "aws_final_backup": False, "purpose": "cache", "aws_primary": "primary"}
     stack.configure(
         network={"shop": {"region": REGION}, "shop-west": {"region": "us-west-2"}},
@@ -166,6 +166,20 @@ def test_a_cache_of_another_region_follows_and_is_only_read(stack: Emulated) -> 
     )
     stack.up()
     assert stack.follows("copy", "primary")
+    stack.preview("--expect-no-changes")
+
+    # AWS scales and upgrades the datastore, not its members.
+    larger = {**large, "aws_node_type": "cache.m7g.xlarge", "engine_version": "8.1"}
+    stack.configure(
+        elasticache={"primary": {**larger, "region": REGION, "aws_global_datastore": True, "maintenance_day": "monday"}, "copy": copy}
+    )
+    assert stack.planned(GLOBAL) == "update"
+    stack.up()
+    groups = [each["outputs"] for each in stack.resources().values() if each["token"] == GROUP]
+    assert {(each["nodeType"], each["engineVersion"]) for each in groups} == {("cache.m7g.xlarge", "8.1")}
+    assert stack.follows("copy", "primary")
+    stack.preview("--expect-no-changes")
+    stack.refresh()
     stack.preview("--expect-no-changes")
     stack.destroy()
     assert stack.resources() == {}

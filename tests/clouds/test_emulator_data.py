@@ -224,6 +224,24 @@ def test_a_promoted_group_is_followed_by_the_one_before_which_can_be_promoted_ag
 
 
 @pytest.mark.long
+def test_a_datastore_is_given_other_shards_for_all_its_members_and_none_of_these_alone(open_cloud: OpenCloud) -> None:
+    cloud = open_cloud("aws")
+    primary, copy, _ = aws_copy(cloud)
+    [datastore] = cloud.all(GLOBAL)
+    for group in (primary, copy):
+        with pytest.raises(ConflictError, match="numNodeGroups: can't be changed of a member of a global datastore"):
+            cloud.update(group.id, {**group.inputs, "numNodeGroups": 3})
+    with client(cloud, primary) as written:
+        written.set("key", "before")
+    cloud.update(datastore.id, {**datastore.inputs, "numNodeGroups": 3})
+    primary, copy = (cloud.read(group.id) or group for group in (primary, copy))
+    assert [group.hidden["shape"]["shards"] for group in (primary, copy)] == [3, 3]
+    with client(cloud, primary) as written, client(cloud, copy) as read:
+        assert written.get("key") == "before"
+        written.set("other", "after")
+        assert until(lambda: (read.get("key"), read.get("other")) == ("before", "after"), 60)
+
+
 def test_a_primary_that_is_given_other_shards_keeps_its_copy_and_what_was_deleted_stays_deleted(open_cloud: OpenCloud) -> None:
     cloud = open_cloud("gcp")
     primary, copy, _ = valkey_copy(cloud)

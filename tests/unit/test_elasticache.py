@@ -159,6 +159,19 @@ def test_a_secondary_has_nothing_of_its_own_that_is_its_primarys() -> None:
     assert not {"nodeType", "engine", "engineVersion", "numNodeGroups", "parameterGroupName"} & group.keys()
 
 
+def test_a_global_datastore_has_its_members_size_and_version() -> None:
+    registered, _ = made(aws_global_datastore=True, aws_node_type="cache.m7g.large", engine_version="8.1", shards=3)
+    datastore = registered.only("GlobalReplicationGroup")
+    assert {key: datastore[key] for key in ("cacheNodeType", "engine", "engineVersion", "numNodeGroups")} == {
+        **{"cacheNodeType": "cache.m7g.large", "engine": "valkey", "engineVersion": "8.1", "numNodeGroups": 3}
+    }
+    ignored = {request.name: list(request.ignoreChanges) for request in registered.requests if request.ignoreChanges}
+    assert ignored == {
+        "cache": ["nodeType", "engineVersion", "numNodeGroups", "parameterGroupName"],
+        "cache-global": ["primaryReplicationGroupId"],
+    }
+
+
 def test_a_network_has_subnets_in_zones_and_lets_in_its_own_addresses_only() -> None:
     answers = {"aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["us-east-1a", "us-east-1c"]}}
     registered = mocks.run(lambda: AwsNetwork("shop", {"region": "us-east-1"}), answers=answers)

@@ -9,6 +9,9 @@ from pulumi_caches.aws.plan import PORT, Durability, ElastiCacheEngine, Plan, wi
 from pulumi_caches.aws.served import Served
 from pulumi_caches.aws.sizes import TIERED, family_of
 
+# What a global datastore has its members have; AWS takes no change of a member alone, and its provider overlooks some.
+_OF_DATASTORE = ["nodeType", "engineVersion", "numNodeGroups", "parameterGroupName"]
+
 
 def make_replication_group(
     plan: Plan, users: aws.elasticache.UserGroup | None, subnet_group: aws.elasticache.SubnetGroup, opts: pulumi.ResourceOptions
@@ -37,8 +40,15 @@ def make_replication_group(
         **_shape(plan),
         **(_joined(plan) if plan.primary is not None else _own(plan, opts)),
         **plan.common(),
-        # Between a cluster and one server nothing leads; and a name can be had once.
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["clusterMode"], delete_before_replace=True)),
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                # Between a cluster and one server nothing leads; and a name can be had once.
+                replace_on_changes=["clusterMode"],
+                delete_before_replace=True,
+                ignore_changes=_OF_DATASTORE if plan.global_datastore else [],
+            ),
+        ),
     )
     global_id = _make_global(plan, group, opts) if plan.global_datastore else None
     if plan.clustered:
@@ -128,6 +138,10 @@ def _make_global(plan: Plan, group: aws.elasticache.ReplicationGroup, opts: pulu
         # Known when the group is, so that another group is another datastore, and what follows it is removed before.
         global_replication_group_id_suffix=group.id.apply(lambda _: plan.name),
         primary_replication_group_id=group.id,
+        cache_node_type=plan.node_type,
+        engine=plan.engine.value,
+        engine_version=plan.version,
+        num_node_groups=plan.managed.shards if plan.clustered else None,
         region=plan.region,
         # Once another group is promoted, a refresh finds that one here: no reason to replace the datastore and what follows.
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["primaryReplicationGroupId"])),

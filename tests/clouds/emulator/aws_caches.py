@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clouds.emulator import servers
-from clouds.emulator.cloud import Cloud, ConflictError, Resource
+from clouds.emulator.cloud import Cloud, ConflictError, Problems, Resource
 from clouds.emulator.servers import User, address_of
 from clouds.emulator.serving import end, follow, only_read, place_of, serve, start_reader
 
@@ -23,8 +23,9 @@ def make_group(cloud: Cloud, resource: Resource) -> None:
     inputs, hidden = resource.inputs, resource.hidden
     primary = None
     if (joined := inputs.get("globalReplicationGroupId")) and "inherited" not in hidden:
-        primary = _primary_of(cloud, joined)
+        primary = _leader(cloud, _datastore(cloud, joined))
         hidden["inherited"] = own(primary)
+        hidden["of_datastore"] = primary.hidden["of_datastore"]
     told = own(resource)
     shards = told.get("numNodeGroups") or 0
     replicas = (told.get("replicasPerNodeGroup") if shards else (told.get("numCacheClusters") or 1) - 1) or 0
@@ -38,7 +39,8 @@ def make_group(cloud: Cloud, resource: Resource) -> None:
     admit(cloud, resource)
     host = address_of(cloud.folder, resource.id)
     endpoints = {"configurationEndpointAddress": host} if shards else {"primaryEndpointAddress": host}
-    resource.outputs = {**inputs, "arn": f"arn:aws:elasticache:{inputs.get('region')}:replicationgroup:{resource.id}", **endpoints}
+    arn = f"arn:aws:elasticache:{inputs.get('region')}:replicationgroup:{resource.id}"
+    resource.outputs = {**inputs, **hidden.get("of_datastore", {}), "arn": arn, **endpoints}
     if not shards:
         resource.outputs["readerEndpointAddress"] = readers[0] if readers else host
 
@@ -46,15 +48,27 @@ def make_group(cloud: Cloud, resource: Resource) -> None:
 def end_group(cloud: Cloud, resource: Resource) -> None:
     """Ends its servers, unless others follow them."""
     for datastore in cloud.all(GLOBAL):
-        if _primary_of(cloud, _global_id(datastore)).id == resource.id:
+        if _leader(cloud, datastore).id == resource.id:
             raise ConflictError(f"InvalidReplicationGroupState: {resource.id} is the primary of {datastore.id}")
     end(cloud, resource)
 
 
+def group_conflicts(cloud: Cloud, inputs: dict[str, Any]) -> Problems:
+    """A member of a global datastore is not scaled or upgraded alone."""
+    group = cloud.read(f"{inputs.get('region')}/replicationgroup/{inputs['replicationGroupId']}")
+    if group and "of_datastore" in group.hidden:
+        for key in ("nodeType", "engineVersion", "numNodeGroups"):
+            if inputs.get(key) != group.inputs.get(key):
+                yield key, "can't be changed of a member of a global datastore: change the datastore"
+
+
 def end_global(cloud: Cloud, resource: Resource) -> None:
     """Forgets it, unless there are others than the primary in it."""
-    if members := [each.id for each in cloud.all(GROUP) if each.hidden.get("follows") == _primary_of(cloud, _global_id(resource)).id]:
-        raise ConflictError(f"InvalidGlobalReplicationGroupState: {', '.join(members)} are in {resource.id}")
+    leader, *others = _members(cloud, resource)
+    if others:
+        raise ConflictError(f"InvalidGlobalReplicationGroupState: {', '.join(each.id for each in others)} are in {resource.id}")
+    leader.inputs |= leader.hidden.pop("of_datastore")
+    cloud.save(leader)
 
 
 def promote(cloud: Cloud, group_id: str) -> str:
@@ -64,11 +78,12 @@ def promote(cloud: Cloud, group_id: str) -> str:
     if group is None or primary is None:
         following = [each.id for each in cloud.all(GROUP) if each.hidden.get("follows")]
         raise ConflictError(f"{group_id} follows none, only {', '.join(following) or 'nothing'} does")
-    [datastore] = [each for each in cloud.all(GLOBAL) if _primary_of(cloud, _global_id(each)).id == primary.id]
-    others = [primary, *(each for each in cloud.all(GROUP) if each.hidden.get("follows") == primary.id and each.id != group.id)]
+    [datastore] = [each for each in cloud.all(GLOBAL) if _leader(cloud, each).id == primary.id]
+    others = [each for each in _members(cloud, datastore) if each.id != group.id]
     follow(cloud, group, None)
     for other in others:
         follow(cloud, other, group)
+    datastore.hidden["leader"] = group.id
     # What a refresh finds.
     for known in (datastore.inputs, datastore.outputs):
         known["primaryReplicationGroupId"] = group.id
@@ -81,8 +96,9 @@ def promote(cloud: Cloud, group_id: str) -> str:
 
 
 def own(resource: Resource) -> dict[str, Any]:
-    """What a group is: its inputs, and what it had from its primary when it joined that."""
-    return {**resource.hidden.get("inherited", {}), **{key: value for key, value in resource.inputs.items() if value is not None}}
+    """What a group is: its inputs, what it had from its primary when it joined that, and what its datastore was given since."""
+    given = {key: value for key, value in resource.inputs.items() if value is not None}
+    return {**resource.hidden.get("inherited", {}), **given, **resource.hidden.get("of_datastore", {})}
 
 
 def make_serverless(cloud: Cloud, resource: Resource) -> None:
@@ -115,8 +131,18 @@ def _run_memcached(cloud: Cloud, resource: Resource, addresses: list[str], *, tl
 
 
 def make_global(cloud: Cloud, resource: Resource) -> None:
-    """Notes what it is called."""
-    resource.outputs = {**resource.inputs, "globalReplicationGroupId": _global_id(resource)}
+    """Gives every member what it is given, the primary first."""
+    inputs = resource.inputs
+    # Who leads is not changed by a change of something else.
+    inputs["primaryReplicationGroupId"] = resource.hidden.setdefault("leader", inputs["primaryReplicationGroupId"])
+    names = {"cacheNodeType": "nodeType", "engine": "engine", "engineVersion": "engineVersion", "numNodeGroups": "numNodeGroups"}
+    given = {name: inputs[key] for key, name in names.items() if inputs.get(key) is not None}
+    for member in _members(cloud, resource):
+        if member.hidden.get("of_datastore") != given:
+            member.hidden["of_datastore"] = given
+            make_group(cloud, member)
+            cloud.save(member)
+    resource.outputs = {**inputs, "globalReplicationGroupId": _global_id(resource)}
 
 
 def make_login(cloud: Cloud, resource: Resource) -> None:
@@ -164,14 +190,25 @@ def _settings(cloud: Cloud, group: str | None) -> dict[str, str]:
     return {each["name"]: each["value"] for inputs in found[:1] for each in inputs.get("parameters") or [] if each["name"] not in fixed}
 
 
+def _datastore(cloud: Cloud, global_id: str) -> Resource:
+    for datastore in cloud.all(GLOBAL):
+        if _global_id(datastore) == global_id:
+            return datastore
+    raise ConflictError(f"GlobalReplicationGroupNotFound: {global_id}")
+
+
 def _global_id(datastore: Resource) -> str:
     return datastore.id.rpartition("/")[2]
 
 
-def _primary_of(cloud: Cloud, global_id: str) -> Resource:
-    for datastore in cloud.all(GLOBAL):
-        if _global_id(datastore) == global_id:
-            for group in cloud.all(GROUP):
-                if datastore.inputs["primaryReplicationGroupId"] in (group.id, group.id.rpartition("/")[2]):
-                    return group
-    raise ConflictError(f"GlobalReplicationGroupNotFound: {global_id}")
+def _members(cloud: Cloud, datastore: Resource) -> list[Resource]:
+    """The groups of a global datastore, who leads it first."""
+    leader = _leader(cloud, datastore)
+    return [leader, *(each for each in cloud.all(GROUP) if each.hidden.get("follows") == leader.id)]
+
+
+def _leader(cloud: Cloud, datastore: Resource) -> Resource:
+    for group in cloud.all(GROUP):
+        if datastore.inputs["primaryReplicationGroupId"] in (group.id, group.id.rpartition("/")[2]):
+            return group
+    raise ConflictError(f"ReplicationGroupNotFound: {datastore.inputs['primaryReplicationGroupId']}")

@@ -34,11 +34,13 @@ def _global_id(cloud: Cloud, inputs: dict[str, Any]) -> str:
 
 
 def _checked(
-    operation: str, names: dict[str, str], rules: Callable[[dict[str, Any]], Problems], service: str = "elasticache"
+    operation: str, names: dict[str, str], rules: Callable[[dict[str, Any]], Problems], own: frozenset[str] = frozenset()
 ) -> Callable[[dict[str, Any]], Problems]:
+    """By the model of an operation, but for what the SDK's `own`, and by rules."""
+
     def problems(inputs: dict[str, Any]) -> Problems:
-        told = {key: value for key, value in inputs.items() if key not in _OWN}
-        yield from aws_models.problems(service, operation, told, names)
+        told = {key: value for key, value in inputs.items() if key not in _OWN | own}
+        yield from aws_models.problems("elasticache", operation, told, names)
         yield from rules(inputs)
 
     return problems
@@ -57,6 +59,11 @@ def _node(inputs: dict[str, Any]) -> Problems:
         yield "engineVersion", f"{version!r} is none of {engine}'s: {', '.join(aws_models.versions(engine))}"
     if engine and engine not in ("redis", "valkey", "memcached"):
         yield "engine", f"{engine!r} is none of redis, valkey, memcached"
+
+
+def _shards(inputs: dict[str, Any]) -> Problems:
+    if isinstance(shards := inputs.get("numNodeGroups"), int) and not 1 <= shards <= 500:
+        yield "numNodeGroups", f"{shards} must be from 1 to 500"
 
 
 def _group(inputs: dict[str, Any]) -> Problems:
@@ -86,8 +93,7 @@ def _group(inputs: dict[str, Any]) -> Problems:
         yield "numCacheClusters", f"{nodes} must be from 1 to 6"
     if isinstance(replicas := inputs.get("replicasPerNodeGroup"), int) and not 0 <= replicas <= 5:
         yield "replicasPerNodeGroup", f"{replicas} must be from 0 to 5"
-    if isinstance(shards := inputs.get("numNodeGroups"), int) and not 1 <= shards <= 500:
-        yield "numNodeGroups", f"{shards} must be from 1 to 500"
+    yield from _shards(inputs)
     failover = inputs.get("automaticFailoverEnabled")
     if failover and nodes == 1:
         yield "automaticFailoverEnabled", "needs more than one node"
@@ -146,6 +152,13 @@ def _user(inputs: dict[str, Any]) -> Problems:
             yield "authenticationMode.passwords", "has 16 to 128 characters"
 
 
+def _datastore(inputs: dict[str, Any]) -> Problems:
+    names = {"cacheNodeType": "nodeType", "numNodeGroups": "numNodeGroups"}
+    told = {names.get(key, key): value for key, value in inputs.items()}
+    for key, reason in (*_node(told), *_shards(told)):
+        yield {name: key for key, name in names.items()}.get(key, key), reason
+
+
 def _datastore_conflicts(cloud: Cloud, inputs: dict[str, Any]) -> Problems:
     node_type = next(
         (
@@ -170,6 +183,7 @@ KINDS: dict[str, Kind] = {
         ),
         _checked("CreateReplicationGroup", {**_GROUP_NAMES, "kmsKeyId": "KmsKeyId"}, _group),
         in_place=lambda old, new: {"engine"} if (old.get("engine"), new.get("engine")) == ("redis", "valkey") else set(),
+        conflicts=aws_caches.group_conflicts,
         change_problems=_group_change,
         make=aws_caches.make_group,
         end=aws_caches.end_group,
@@ -195,7 +209,8 @@ KINDS: dict[str, Kind] = {
     aws_caches.GLOBAL: Kind(
         _global_id,
         frozenset({"region", "globalReplicationGroupIdSuffix", "primaryReplicationGroupId"}),
-        _checked("CreateGlobalReplicationGroup", {}, _no_rules),
+        # Its members are changed to the others in a call of its own.
+        _checked("CreateGlobalReplicationGroup", {}, _datastore, frozenset({"cacheNodeType", "engine", "engineVersion", "numNodeGroups"})),
         conflicts=_datastore_conflicts,
         make=aws_caches.make_global,
         end=aws_caches.end_global,
