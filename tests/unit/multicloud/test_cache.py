@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from caches_runtime.multicloud import AsyncMultiCloudCache, MultiCloudCache, Policy, QueueFullError, QuorumError, RefusedError
 from unit.client.processes import processes
-from unit.multicloud.clouds import NAMES, SECONDS, Clouds, run, until
+from unit.multicloud.clouds import NAMES, PATIENT, SECONDS, Clouds, run, until
 
 
 @pytest.fixture(params=["redis", "valkey"])
@@ -82,7 +82,7 @@ def test_what_a_cloud_has_missed_is_remembered_by_a_process_that_is_started_agai
             under.hang("gcp")
             await cache.set("key", b"new")
         under.go_on("gcp")
-        async with AsyncMultiCloudCache(under.connections(), folder=under.folder(1)) as again:
+        async with AsyncMultiCloudCache(under.connections(), PATIENT, folder=under.folder(1)) as again:
             assert await again.repaired(SECONDS)
             assert await again.get("key") == b"new"
         assert under.stored("gcp") == under.stored("aws")
@@ -239,7 +239,7 @@ def test_a_stamp_from_far_ahead_is_refused(tmp_path: Path) -> None:
 def test_threads_use_it_alike(tmp_path: Path) -> None:
     with processes("redis") as under, ExitStack() as closing:
         clients = Clouds(under, tmp_path)
-        cache = closing.enter_context(MultiCloudCache(clients.connections(), folder=tmp_path))
+        cache = closing.enter_context(MultiCloudCache(clients.connections(), PATIENT, folder=tmp_path))
         cache.set("key", b"1")
         assert cache.get("key") == b"1"
         cache.delete("key")

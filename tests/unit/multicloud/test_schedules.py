@@ -13,7 +13,7 @@ import pytest
 from caches_runtime.multicloud import AsyncMultiCloudCache, MultiCloudCache
 from caches_runtime.multicloud.records import Record
 from unit.multicloud import schedules
-from unit.multicloud.clouds import until
+from unit.multicloud.clouds import PATIENT, until
 from unit.multicloud.proxied import proxied
 from unit.sentinel import loop
 
@@ -88,9 +88,8 @@ def test_the_checker_notices_a_client_that_forgets(tmp_path: Path) -> None:
 WRITER = """
 import json, sys
 from pathlib import Path
-from caches_runtime.multicloud import AsyncMultiCloudCache, MultiCloudCache
-from caches_runtime.multicloud.records import Record
-cache = MultiCloudCache(json.load(sys.stdin), folder=Path(sys.argv[1]))
+from caches_runtime.multicloud import MultiCloudCache, Policy
+cache = MultiCloudCache(json.load(sys.stdin), Policy(cloud_seconds=2, budget_seconds=20), folder=Path(sys.argv[1]))
 print("begun", flush=True)
 number = 0
 while True:
@@ -115,7 +114,7 @@ def test_a_process_that_is_killed_goes_on_with_what_a_cloud_has_missed(tmp_path:
         missing = set(clouds.stored("aws")) - set(clouds.stored("gcp"))
         assert missing
         clouds.heal("gcp")
-        with MultiCloudCache(clouds.connections(), folder=tmp_path) as again:
+        with MultiCloudCache(clouds.connections(), PATIENT, folder=tmp_path) as again:
             assert again.repaired(60)
             assert all(again.get(f"key{number}") == b"%d" % number for number in range(1, written + 1))
         assert {f"key{number}" for number in range(1, written + 1)} <= set(clouds.stored("gcp"))
