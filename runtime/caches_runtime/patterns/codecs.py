@@ -1,5 +1,6 @@
 """How values become bytes: serialised by a codec, compressed where that is worth it."""
 
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,8 +49,28 @@ TEXT = Codec("text", _text, bytes.decode)
 
 
 def json(kind: Any = Any) -> Codec:
-    """JSON of msgspec, decoded to that type: what is built in, dataclasses, msgspec's Structs, and containers of them."""
-    return Codec("json", msgspec.json.Encoder().encode, msgspec.json.Decoder(kind).decode)
+    """JSON of msgspec, decoded to that type: what is built in, dataclasses, msgspec's Structs, and containers of them.
+
+    JSON has no infinity and no NaN: a value with one is refused with ValueError, and nothing is written.
+    """
+    encoder = msgspec.json.Encoder()
+
+    def encode(value: Any) -> bytes:
+        encoded = encoder.encode(value)
+        # As which msgspec writes them, without a word.
+        if b"null" in encoded and not _is_finite(msgspec.to_builtins(value)):
+            raise ValueError("JSON has no infinity and no NaN: choose a codec that has, such as msgpack()")
+        return encoded
+
+    return Codec("json", encode, msgspec.json.Decoder(kind).decode)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_is_finite, value))
 
 
 def msgpack(kind: Any = Any) -> Codec:

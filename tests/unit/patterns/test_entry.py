@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
@@ -11,16 +13,22 @@ from caches_runtime.patterns.entry import NO_TAGS, Entry
 from hypothesis import given
 from hypothesis import strategies as st
 
-PLAIN = st.recursive(
-    st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(),
-    lambda of: st.lists(of | st.none(), max_size=4) | st.dictionaries(st.text(), of | st.none(), max_size=4),
-)
+
+def plain(*, allow_infinity: bool) -> st.SearchStrategy[Any]:
+    """What every language has."""
+    numbers = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=allow_infinity)
+    return st.recursive(
+        st.booleans() | numbers | st.text(),
+        lambda of: st.lists(of | st.none(), max_size=4) | st.dictionaries(st.text(), of | st.none(), max_size=4),
+    )
+
+
 ZEROS = Codec("zeros", lambda count: bytes(count), len)
 VALUES: st.SearchStrategy[tuple[Codec, Any]] = st.one_of(
     st.tuples(st.just(BYTES), st.binary(max_size=3000)),
     st.tuples(st.just(TEXT), st.text(max_size=3000)),
-    st.tuples(st.just(msgpack()), PLAIN),
-    st.tuples(st.just(json()), PLAIN),
+    st.tuples(st.just(msgpack()), plain(allow_infinity=True)),
+    st.tuples(st.just(json()), plain(allow_infinity=False)),
     st.tuples(st.just(ZEROS), st.integers(1, 100_000)),
 )
 COMPRESSIONS: st.SearchStrategy[Literal["none", "zstd", "lz4"]] = st.sampled_from(["none", "zstd", "lz4"])
@@ -41,6 +49,20 @@ def test_every_value_comes_back_as_it_was(of: tuple[Codec, Any], compression: Li
     assert read == made
     assert read.value(strategy) == value
     assert len(read.packed) <= read.size
+
+
+@dataclass
+class Measured:
+    """Something of a program's own."""
+
+    of: list[float | None]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, [1.0, {"a": math.inf}], (None, math.nan), Measured([None, math.inf])])
+def test_what_json_has_no_word_for_is_refused_and_not_made_nothing(value: Any) -> None:
+    with pytest.raises(ValueError, match="JSON has no infinity and no NaN: choose a codec that has, such as msgpack"):
+        json().encode(value)
+    assert json().encode(Measured([None, 1.5])) == b'{"of":[null,1.5]}'
 
 
 @given(of=VALUES, compression=COMPRESSIONS, at=st.integers(0, 5000), bit=st.integers(0, 7), cut=st.booleans())
