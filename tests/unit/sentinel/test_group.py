@@ -271,10 +271,10 @@ def is_disconnected(client: redis.Redis) -> bool:
 def test_sentinels_that_connect_anew_lose_sight_of_nobody(members: Group) -> None:
     master = members.serve()
     # Two of each sentinel to each server, one of each to each other.
-    assert until(lambda: len(links(members)) == 24, 20)
+    assert until(lambda: len(links(members)) == 24, 40)
     before = links(members)
     members.drive("connect_anew")
-    assert until(lambda: len(links(members)) == 24 and not before & links(members), 10)
+    assert until(lambda: len(links(members)) == 24 and not before & links(members), 40)
     assert members.await_settled() is master
     assert not any("+sdown" in sentinel.output for sentinel in members.sentinels.values())
 

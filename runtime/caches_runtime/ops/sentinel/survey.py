@@ -30,5 +30,7 @@ async def named(members: Sequence[Member]) -> tuple[Member | None, int]:
     """Whom a strict majority of the sentinels names, and since which epoch."""
     views = await ask(members, lambda member: member.view(), PATIENCE_SECONDS)
     address = majority([view.master for view in views.values()], len(members))
-    epoch = max((view.config_epoch for view in views.values() if view.master == address), default=0)
+    # The one that a majority knows: who leads a failover counts the master before to the new epoch for a moment.
+    epochs = sorted((view.config_epoch for view in views.values() if view.master == address), reverse=True)
+    epoch = epochs[len(members) // 2] if address else 0
     return next((member for member in members if member.address == address), None), epoch
