@@ -1,7 +1,8 @@
-"""Waiting for a condition, with a deadline."""
+"""Waiting for a condition, with a deadline, and one that is often waited for."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -14,3 +15,9 @@ def until(condition: Callable[[], bool], seconds: float, every: float = 0.2) -> 
             return False
         time.sleep(every)
     return True
+
+
+def listens(address: str, port: int) -> bool:
+    """Whether somebody listens there, by TCP and IPv4."""
+    with socket.socket() as trying:
+        return trying.connect_ex((address, port)) == 0

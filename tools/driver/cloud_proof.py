@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 
 from common.console import say, step, table
+from common.waiting import listens
 
 from driver import clouds
 from driver.clouds import Cloud
@@ -26,7 +26,7 @@ def describe(stack: Stack) -> str:
     """How to connect, for a person."""
     emulated = stack.target.emulated
     found = sorted(connections(stack).items())
-    gone = [name for name, connection in found if emulated and not _listens(connection["host"], connection["port"])]
+    gone = [name for name, connection in found if emulated and not listens(connection["host"], connection["port"])]
     rows = [
         (
             name,
@@ -48,8 +48,3 @@ def describe(stack: Stack) -> str:
     else:
         lines += ["", "They are reached from their networks only, so nothing was tried from here."]
     return "\n".join(lines)
-
-
-def _listens(host: str, port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex((host, port)) == 0

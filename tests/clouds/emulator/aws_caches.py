@@ -6,10 +6,10 @@ from typing import Any
 
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Problems, Resource
-from clouds.emulator.servers import User, address_of
-from clouds.emulator.serving import end, follow, only_read, place_of, serve, start_reader
+from clouds.emulator.servers import MEMCACHED_PORT, User, address_of
+from clouds.emulator.serving import end, follow, only_read, place_of, serve, serve_memcached, start_reader
 
-PORT, MEMCACHED_PORT = 6379, 11211
+PORT = 6379
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
 SERVERLESS = "aws:elasticache/serverlessCache:ServerlessCache"
 GLOBAL = "aws:elasticache/globalReplicationGroup:GlobalReplicationGroup"
@@ -107,7 +107,7 @@ def make_serverless(cloud: Cloud, resource: Resource) -> None:
     port = PORT
     if engine == "memcached":
         port = MEMCACHED_PORT
-        _run_memcached(cloud, resource, [address_of(cloud.folder, resource.id)], tls=True)
+        serve_memcached(cloud, resource, [address_of(cloud.folder, resource.id)], tls=True)
     else:
         serve(cloud, resource, {"engine": engine, "port": PORT, "tls": True, "shards": 1}, {})
         admit(cloud, resource)
@@ -118,16 +118,9 @@ def make_serverless(cloud: Cloud, resource: Resource) -> None:
 def make_memcached(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a cluster of Memcached."""
     addresses = [address_of(cloud.folder, f"{resource.id}/{number}") for number in range(resource.inputs["numCacheNodes"])]
-    _run_memcached(cloud, resource, addresses, tls=bool(resource.inputs.get("transitEncryptionEnabled")))
+    serve_memcached(cloud, resource, addresses, tls=bool(resource.inputs.get("transitEncryptionEnabled")))
     nodes = [{"address": address, "port": MEMCACHED_PORT, "id": f"{number:04d}"} for number, address in enumerate(addresses, 1)]
     resource.outputs = {**resource.inputs, "cacheNodes": nodes}
-
-
-def _run_memcached(cloud: Cloud, resource: Resource, addresses: list[str], *, tls: bool) -> None:
-    """Has one server at each address."""
-    running = resource.hidden.setdefault("nodes", {})
-    servers.serve_memcached(cloud.folder, running, addresses, MEMCACHED_PORT, tls=tls)
-    resource.hidden["processes"] = list(running.values())
 
 
 def make_global(cloud: Cloud, resource: Resource) -> None:

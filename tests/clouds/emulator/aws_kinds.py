@@ -153,10 +153,8 @@ def _user(inputs: dict[str, Any]) -> Problems:
 
 
 def _datastore(inputs: dict[str, Any]) -> Problems:
-    names = {"cacheNodeType": "nodeType", "numNodeGroups": "numNodeGroups"}
-    told = {names.get(key, key): value for key, value in inputs.items()}
-    for key, reason in (*_node(told), *_shards(told)):
-        yield {name: key for key, name in names.items()}.get(key, key), reason
+    for key, reason in (*_node({**inputs, "nodeType": inputs.get("cacheNodeType")}), *_shards(inputs)):
+        yield "cacheNodeType" if key == "nodeType" else key, reason
 
 
 def _datastore_conflicts(cloud: Cloud, inputs: dict[str, Any]) -> Problems:

@@ -7,11 +7,11 @@ from typing import Any
 
 from clouds.emulator import servers
 from clouds.emulator.cloud import Cloud, ConflictError, Resource
-from clouds.emulator.servers import address_of
+from clouds.emulator.servers import MEMCACHED_PORT, address_of
 from clouds.emulator.serving import end as end_servers
-from clouds.emulator.serving import follow, only_read, place_of, serve, start_reader
+from clouds.emulator.serving import follow, only_read, place_of, serve, serve_memcached, start_reader
 
-PORT, TLS_PORT, MEMCACHED_PORT = 6379, 6378, 11211
+PORT, TLS_PORT = 6379, 6378
 TOKEN_FILE = "access-token"
 
 
@@ -67,9 +67,7 @@ def make_redis_instance(cloud: Cloud, resource: Resource) -> None:
 def make_memcached(cloud: Cloud, resource: Resource) -> None:
     """Starts or changes a Memorystore for Memcached."""
     addresses = [address_of(cloud.folder, f"{resource.id}/{number}") for number in range(resource.inputs["nodeCount"])]
-    running = resource.hidden.setdefault("nodes", {})
-    servers.serve_memcached(cloud.folder, running, addresses, MEMCACHED_PORT)
-    resource.hidden["processes"] = list(running.values())
+    serve_memcached(cloud, resource, addresses, tls=False)
     nodes = [{"host": address, "port": MEMCACHED_PORT, "nodeId": str(number), "state": "READY"} for number, address in enumerate(addresses)]
     resource.outputs |= {"memcacheNodes": nodes, "discoveryEndpoint": f"{addresses[0]}:{MEMCACHED_PORT}"}
 

@@ -6,22 +6,21 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import redis
 from certificates import Authority
 from common import paths
-from common.waiting import until
+from common.waiting import listens, until
 from embedded import rootfs
 
 ADMIN = "emulator"
+MEMCACHED_PORT = 11211
 # Of all certificates of a cloud, in its folder.
 AUTHORITIES = "authorities.pem"
 # Of a cluster's nodes behind the first.
@@ -149,23 +148,21 @@ def _start_gate(place: Place) -> int:
     _note(place.folder / "gate.json", {"address": place.address, "ports": ports, "tls": place.tls, **login})
     _note(place.folder / "logins.json", {})
     command = [sys.executable, "-m", _GATE, str(place.folder)]
-    ready = partial(_listens, place.address, place.ports)
-    return _run(command, f"the gate of {place.address}", ready, place.folder / "gate.log")
+    return _run(
+        command,
+        f"the gate of {place.address}",
+        lambda: all(listens(place.address, port) for port in place.ports),
+        place.folder / "gate.log",
+    )
 
 
-def serve_memcached(cloud: Path, running: dict[str, int], addresses: list[str], port: int, *, tls: bool = False) -> None:
-    """Has one server of Memcached at each address; those that run go on. `running`: their processes."""
-    stop(running.pop(gone) for gone in set(running) - set(addresses))
-    for address in addresses:
-        running[address] = running.get(address) or _start_memcached(cloud, address, port, tls=tls)
-
-
-def _start_memcached(cloud: Path, address: str, port: int, *, tls: bool) -> int:
-    command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(port), "-m", "64"]
+def start_memcached(cloud: Path, address: str, *, tls: bool) -> int:
+    """Starts one server of Memcached, and returns its process."""
+    command = [*_program("memcached"), "-u", "root", "-l", address, "-p", str(MEMCACHED_PORT), "-m", "64"]
     if tls:
         folder = _certify(cloud, address)
         command += ["-Z", "-o", f"ssl_chain_cert={folder / 'tls.crt'},ssl_key={folder / 'tls.key'}"]
-    return _run(command, f"a Memcached on {address}:{port}", lambda: _listens(address, [port]))
+    return _run(command, f"a Memcached on {address}", lambda: listens(address, MEMCACHED_PORT))
 
 
 def _run(command: list[str], name: str, ready: Callable[[], bool], log: Path = Path(os.devnull)) -> int:
@@ -229,14 +226,6 @@ def _answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.ConnectionError:
         return False
-
-
-def _listens(address: str, ports: Iterable[int]) -> bool:
-    for port in ports:
-        with socket.socket() as tried:
-            if tried.connect_ex((address, port)):
-                return False
-    return True
 
 
 def _note(file: Path, content: dict[Any, Any]) -> None:

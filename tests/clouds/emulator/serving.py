@@ -64,6 +64,15 @@ def start_reader(cloud: Cloud, resource: Resource) -> Place:
     return place
 
 
+def serve_memcached(cloud: Cloud, resource: Resource, addresses: list[str], *, tls: bool) -> None:
+    """Has one server of Memcached at each address; those that run go on."""
+    running: dict[str, int] = resource.hidden.setdefault("nodes", {})
+    servers.stop(running.pop(gone) for gone in set(running) - set(addresses))
+    for address in addresses:
+        running[address] = running.get(address) or servers.start_memcached(cloud.folder, address, tls=tls)
+    resource.hidden["processes"] = list(running.values())
+
+
 def follow(cloud: Cloud, resource: Resource, primary: Resource | None) -> None:
     """Makes a cache a copy of another one, or one of its own again. The caller lets clients in anew: a copy is only read."""
     hidden, place = resource.hidden, place_of(cloud, resource)

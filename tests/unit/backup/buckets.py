@@ -26,7 +26,7 @@ import pytest
 from availability import unavailable
 from common import go_build, paths
 from common.console import Failure, run
-from common.waiting import until
+from common.waiting import listens, until
 from embedded.rootfs import cached_folder
 from moto.server import ThreadedMotoServer
 
@@ -167,7 +167,7 @@ def _running(folder: Path, command: list[str], port: int, **variables: str) -> I
     log = folder / "emulator.log"
     with log.open("wb") as output, subprocess.Popen(command, env={**os.environ, **variables}, stdout=output, stderr=output) as process:
         try:
-            assert until(lambda: answers(port), 60), log.read_text()
+            assert until(lambda: listens("127.0.0.1", port), 60), log.read_text()
             yield
         finally:
             process.kill()
@@ -179,12 +179,6 @@ def free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
-
-
-def answers(port: int) -> bool:
-    """Whether somebody listens at it."""
-    with socket.socket() as trying:
-        return trying.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Breaking:
